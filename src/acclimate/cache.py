@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files that appear whole or not at all, and the user's cache folder."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import platformdirs
+
+
+def cache_folder(*parts: str) -> Path:
+    """A folder in the user's cache; ACCLIMATE_CACHE names another place for all of it."""
+    root = os.environ.get("ACCLIMATE_CACHE")
+    folder = (Path(root) if root else Path(platformdirs.user_cache_dir("acclimate"))).joinpath(
+        *parts
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Writes a file such that a reader sees the old bytes or the new ones, never a part."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yields a new file beside `path` that takes its place at the end, or is removed on an error."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""nn.Module + loss -> one joint graph of forward, loss and backward."""
+
+from acclimate.capture.check import check_model, split_example
+from acclimate.capture.export import Forward, Slot, export
+from acclimate.capture.fold import fold_batch_norm
+from acclimate.capture.joint import Joint, trace_joint, trace_predict
+from acclimate.capture.losses import LOSSES, Loss, berhu, find_loss
+
+__all__ = [
+    "LOSSES",
+    "Forward",
+    "Joint",
+    "Loss",
+    "Slot",
+    "berhu",
+    "check_model",
+    "export",
+    "find_loss",
+    "fold_batch_norm",
+    "split_example",
+    "trace_joint",
+    "trace_predict",
+]

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pipeline: nn.Module -> graph -> program -> plan."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from acclimate import capture
+from acclimate.capture import Loss
+from acclimate.errors import BadOption, nearest
+from acclimate.firmware import Firmware, Stage
+from acclimate.lower import ENTRIES, Optimizer, decompositions, find_optimizer, lower
+from acclimate.passes import PASSES
+from acclimate.plan import order_calls, plan
+from acclimate.program import verify
+from acclimate.targets import find_target
+from acclimate.tune import select_kernels
+
+
+def compile(
+    model: nn.Module,
+    *,
+    example: tuple[Any, Any],
+    loss: str | Loss = "cross_entropy",
+    optimizer: Optimizer | str = "sgd",
+    target: str = "host",
+    name: str = "net",
+    entries: Sequence[str] = ("predict", "train"),
+    budget: Mapping[str, str | int] | None = None,
+    seed: int = 0,
+    solver_seconds: float = 5.0,
+) -> Firmware:
+    """Compiles a model into C that predicts and learns.
+
+    Args:
+        model: any module of static shapes; what requires grad learns. BatchNorm in eval mode is folded.
+        example: (x, y), or ((x0, x1), y): shapes and element types of one batch.
+        loss: a name (cross_entropy, mse, l1, huber, smooth_l1, berhu, bce_with_logits), or a function
+            of (outputs, y) that returns a scalar.
+        optimizer: SGD, Adam or AdamW, or its name; the learning rate stays a run-time argument.
+        target: a device of `acclimate targets`.
+        name: prefix of every C symbol.
+        entries: functions to write, of predict, train, accumulate, apply.
+        budget: {"ram": "48 kB"}; an error if arena, parameters and state need more.
+        seed: first seed of dropout.
+        solver_seconds: limit of the exact packing of the arena.
+
+    Returns:
+        Firmware to run, export and report.
+
+    Raises:
+        AcclimateError: with what is wrong, where in the model, and a hint.
+    """
+    _check_options(name, entries)
+    device, rule, criterion = (
+        find_target(target),
+        find_optimizer(optimizer),
+        capture.find_loss(loss),
+    )
+    inputs, wanted = capture.split_example(example)
+    data = (*inputs, *(wanted if isinstance(wanted, tuple) else (wanted,)))
+    capture.check_model(model, criterion, inputs, wanted)
+
+    forward = capture.export(model, criterion, inputs, wanted)
+    stages = [Stage("fold_batch_norm", tuple(capture.fold_batch_norm(forward)), None)]
+    table = decompositions()
+    predict = capture.trace_predict(forward, data, table)
+    joint = capture.trace_joint(forward, data, table) if set(entries) - {"predict"} else None
+
+    program = lower(name, predict, joint, rule, entries, seed)
+    stages.append(Stage("lower", (f"{sum(1 for _ in program.calls())} calls",), program))
+    for apply in PASSES:
+        program, changes = apply(program)
+        stages.append(Stage(apply.__name__, tuple(changes), verify(program)))
+    program = order_calls(select_kernels(program, device.features, device.cores))
+    stages.append(Stage("order_calls", (), verify(program)))
+    placed = plan(program, seconds=solver_seconds, ram_bytes=_ram_bytes(budget))
+    title = f"{type(model).__name__}, trained by {rule}"
+    return Firmware(program, placed, device, rule.lr, title, f"target {target}", tuple(stages))
+
+
+def _check_options(name: str, entries: Sequence[str]) -> None:
+    if not re.fullmatch(r"[a-z_][a-z0-9_]*", name) or name in _RESERVED:
+        raise BadOption(
+            f"the prefix {name!r} is not a C identifier in lower case",
+            hint=f"name={_identifier(name)!r}",
+        )
+    for entry in entries:
+        if entry not in ENTRIES:
+            raise BadOption(f"unknown entry point {entry!r}", hint=nearest(entry, ENTRIES))
+    if ("accumulate" in entries) != ("apply" in entries):
+        raise BadOption(
+            "accumulate and apply need each other",
+            found=", ".join(entries),
+            hint="entries=('predict', 'accumulate', 'apply')",
+        )
+
+
+_RESERVED = frozenset(
+    "auto break case char const continue default do double else enum extern float for goto if inline int long "
+    "register restrict return short signed sizeof static struct switch typedef union unsigned void volatile "
+    "while main arena ac".split()
+)
+_UNITS = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "kib": 1024, "mib": 1024**2}
+
+
+def _identifier(name: str) -> str:
+    text = re.sub(r"\W+", "_", name.lower()).strip("_")
+    return f"net_{text}".rstrip("_") if not text or text[0].isdigit() or text in _RESERVED else text
+
+
+def _ram_bytes(budget: Mapping[str, str | int] | None) -> int | None:
+    """{"ram": "48 kB"} -> 48000."""
+    if budget is None:
+        return None
+    for key in budget:
+        if key != "ram":
+            raise BadOption(f"unknown memory {key!r} in the budget", hint=nearest(key, ["ram"]))
+    text = str(budget["ram"])
+    match = re.fullmatch(r"\s*([\d.]+)\s*([a-zA-Z]*)\s*", text)
+    if not match or match[2].lower() not in _UNITS:
+        raise BadOption(f"the budget {text!r} is not a size", hint="budget={'ram': '48 kB'}")
+    return int(float(match[1]) * _UNITS[match[2].lower()])

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the templates print: tables and texts gathered from a program and its plan."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from acclimate.emit.text import CallText, LoopLibrary, call_text
+from acclimate.kernels.loop.print_c import C_TYPES, c_number
+from acclimate.kernels.op import Array
+from acclimate.plan import EntryPlan, Plan
+from acclimate.program import Buffer, Entry, Program, Role
+
+_DOCS = {
+    "predict": "Outputs for one input; nothing changes.",
+    "train": "One step: forward, loss, backward, update. Returns the loss before the update.",
+    "accumulate": "Adds the gradients of one batch to the sums. Returns its loss.",
+    "apply": "Updates with the mean of the accumulated gradients and clears them.",
+}
+
+
+@dataclass(frozen=True)
+class EntryText:
+    """One function of the generated C."""
+
+    name: str
+    doc: str
+    signature: str
+    returns: bool
+    calls: list[CallText]
+    arena_bytes: int
+    bound_bytes: int
+    arena_table: list[str]
+
+
+@dataclass(frozen=True)
+class Member:
+    """One member of the arena union."""
+
+    name: str
+    type: str
+    size: int
+    offset: int
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One static array; `lines` are the rows of its initial values, none for zeros."""
+
+    name: str
+    type: str
+    qualifier: str
+    size: int
+    role: str
+    dtype: str
+    shape: tuple[int, ...]
+    lines: list[str]
+
+
+def parameters(program: Program, entry: str) -> list[str]:
+    """C parameters of an entry point: outputs, inputs, targets, learning rate."""
+    parts = []
+    for b in program.interface(entry):
+        kind = C_TYPES[b.dtype]
+        if b.role is Role.SCALAR:
+            parts.append(f"{kind} {b.name}")
+        elif b.role is not Role.OUTPUT:
+            parts.append(f"const {kind} *{b.name}")
+        elif b.name != "loss":
+            parts.append(f"{kind} *{b.name}")
+    return parts or ["void"]
+
+
+def returns_loss(program: Program, entry: str) -> bool:
+    """True if an entry point returns the loss."""
+    return any(b.name == "loss" for b in program.interface(entry))
+
+
+def entry_text(program: Program, entry: Entry, plan: EntryPlan, loops: LoopLibrary) -> EntryText:
+    """The text of one entry point."""
+    loss = returns_loss(program, entry.name)
+    kind = "float" if loss else "void"
+    return EntryText(
+        name=entry.name,
+        doc=_DOCS[entry.name],
+        signature=f"{kind} {program.name}_{entry.name}({', '.join(parameters(program, entry.name))})",
+        returns=loss,
+        calls=[call_text(program, call, i, loops) for i, call in enumerate(entry.calls)],
+        arena_bytes=plan.arena_bytes,
+        bound_bytes=plan.bound_bytes,
+        arena_table=_arena_table(plan),
+    )
+
+
+def _arena_table(plan: EntryPlan) -> list[str]:
+    rows = []
+    for life in sorted(plan.lives, key=lambda life: (plan.offsets[life.buffer.name], life.first)):
+        b, low = life.buffer, plan.offsets[life.buffer.name]
+        span = f"{life.first}..{life.last}"
+        shape = f"{b.dtype}[{','.join(map(str, b.shape))}]"
+        rows.append(
+            f"{low:8} .. {low + b.size_bytes - 1:7} {b.size_bytes:7}  {span:<11}  {b.name} {shape}"
+        )
+    return rows
+
+
+def static_table(program: Program) -> list[str]:
+    """Sizes of the static memory by role."""
+    sizes: dict[str, list[int]] = {}
+    for b in program.buffers.values():
+        if b.role.persistent:
+            sizes.setdefault(b.role, []).append(b.size_bytes)
+    return [f"{role:<10} {sum(n):>8} in {len(n)} tensors" for role, n in sizes.items()] or ["none"]
+
+
+def members(plan: Plan) -> list[Member]:
+    """Members of the arena union, of all entry points."""
+    return [
+        Member(
+            life.buffer.name,
+            C_TYPES[life.buffer.dtype],
+            life.buffer.size,
+            entry.offsets[life.buffer.name],
+        )
+        for entry in plan.entries.values()
+        for life in entry.lives
+    ]
+
+
+def headers(program: Program) -> list[str]:
+    """Headers of the kernels that the program calls."""
+    used = {call.op.folder.name for call in program.calls() if call.kernel is not None}
+    return ["kernels/ac.h", "kernels/loop/loop.h", *(f"kernels/{f}/{f}.h" for f in sorted(used))]
+
+
+def kernel_sources(program: Program) -> list[str]:
+    """C files of the kernels that the program calls."""
+    used = {(c.op.folder.name, c.kernel.source) for c in program.calls() if c.kernel is not None}
+    return [f"kernels/{folder}/{source}" for folder, source in sorted(used)]
+
+
+def persistent(program: Program) -> list[Buffer]:
+    """Buffers in static memory."""
+    return [b for b in program.buffers.values() if b.role.persistent]
+
+
+def learned(program: Program) -> list[Buffer]:
+    """What a checkpoint holds."""
+    return [b for b in persistent(program) if b.role is not Role.FROZEN]
+
+
+def tensors(program: Program, with_values: bool) -> list[Tensor]:
+    """Static arrays; without values they are zero until weights are loaded."""
+    return [_tensor(program, b, with_values) for b in persistent(program)]
+
+
+def _tensor(program: Program, b: Buffer, with_values: bool) -> Tensor:
+    value = program.values[b.name]
+    constant = b.role is Role.FROZEN and with_values
+    return Tensor(
+        name=f"{program.name}_{b.name}",
+        type=C_TYPES[b.dtype],
+        qualifier="const " if constant else "",
+        size=b.size,
+        role=b.role,
+        dtype=b.dtype,
+        shape=b.shape,
+        lines=_rows(value, b.dtype) if constant or (with_values and value.any()) else [],
+    )
+
+
+def _rows(value: Array, dtype: str, width: int = 8) -> list[str]:
+    texts = (
+        [c_number(v, dtype) for v in value.reshape(-1).tolist()]
+        if dtype != "f32"
+        else _floats(value)
+    )
+    return [", ".join(texts[i : i + width]) + "," for i in range(0, len(texts), width)]
+
+
+def _floats(value: Array) -> list[str]:
+    """Shortest decimals that read back as the same float32."""
+    return [
+        t + ("f" if "." in t or "e" in t else ".0f")
+        for t in value.reshape(-1).astype("U16").tolist()
+    ]
+
+
+def layout(program: Program, buffers: Iterable[Buffer]) -> int:
+    """A number that tells checkpoints of different programs apart."""
+    text = ";".join(f"{b.name}:{b.dtype}{list(b.shape)}" for b in buffers)
+    return zlib.crc32(f"{program.name};{text}".encode())

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `compile` returns: a program with its plan, ready to run, to export and to report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from acclimate.emit import emit, export_files, manifest
+from acclimate.plan import Plan
+from acclimate.program import Program
+from acclimate.simulate import FAST, HostDevice, compile_shared
+from acclimate.targets import Target
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of the pipeline: what it changed, and the program after it.
+
+    Args:
+        name: of the pass.
+        changes: what it did, one line each; empty if it found nothing to do.
+        program: after the pass; None before lowering.
+    """
+
+    name: str
+    changes: tuple[str, ...]
+    program: Program | None
+
+
+@dataclass(frozen=True)
+class Firmware:
+    """A compiled model.
+
+    Args:
+        program: calls, buffers and initial weights.
+        plan: places of the buffers.
+        target: the device.
+        lr: default learning rate.
+        title: one line that says what the model is.
+        command: how it was made, for the headers of the C files.
+        stages: every pass that ran, in order.
+    """
+
+    program: Program
+    plan: Plan
+    target: Target
+    lr: float
+    title: str
+    command: str
+    stages: tuple[Stage, ...]
+
+    def sources(self, weights: str = "c") -> dict[str, bytes]:
+        """The C files by relative path, with manifest.json.
+
+        Args:
+            weights: `c` for arrays in C, `binary` for a file that the device reads.
+        """
+        files = emit(
+            self.program,
+            self.plan,
+            title=self.title,
+            command=self.command,
+            binary=weights == "binary",
+        )
+        passes = [(stage.name, stage.changes) for stage in self.stages]
+        files["manifest.json"] = manifest(self.program, self.plan, self.target.name, passes, files)
+        return files
+
+    def export(self, folder: str | Path, *, weights: str = "c", force: bool = False) -> Path:
+        """Writes C, weights, CMakeLists.txt, an example and manifest.json into a folder.
+
+        Args:
+            folder: new, empty, or written by acclimate before.
+            weights: `c` for arrays in C, `binary` for a file that the device reads.
+            force: overwrite a folder that holds other files.
+
+        Raises:
+            BadOutput: the folder holds other things or cannot be written; nothing is left half-written.
+        """
+        return export_files(self.sources(weights), Path(folder), force=force)
+
+    def run(self, device: str = "host") -> HostDevice:
+        """Builds the C and returns a device that trains and predicts.
+
+        Raises:
+            BadOption: no such device.
+            MissingTool: a compiler is missing.
+        """
+        from acclimate.errors import BadOption, nearest
+
+        if device != "host":
+            raise BadOption(f"unknown device {device!r}", hint=nearest(device, ["host"]))
+        return HostDevice(self.program, self.build(), self.lr)
+
+    def build(self, flags: tuple[str, ...] = FAST) -> Path:
+        """Builds the C as a shared library in the user's cache and returns its path."""
+        return compile_shared(self.sources("binary"), flags)

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tiles of a matrix product, in plain loops that compilers keep in vector registers at -O3. */
+#ifndef AC_TILE_H
+#define AC_TILE_H
+
+#include "ac.h"
+
+/* A row of a tile is one vector of 512 bits, two of 256, or four of 128; there are as many rows as leave some
+ * of the 32 registers (16 with 256 bits) for the operands. */
+enum { AC_COLUMNS = 16 };
+#ifdef __AVX512F__
+enum { AC_ROWS = 8 };
+#else
+enum { AC_ROWS = 4 };
+#endif
+
+/* tile[i][j] = sum over t < taps, k < length of
+ * a[row[i] + tap_a[t] + k * step_a] * b[tap_b[t] + k * step_b + j]. */
+static inline void ac_tile_product(float tile[AC_ROWS][AC_COLUMNS], const float *restrict a,
+                                   const int32_t *restrict row, const int32_t *restrict tap_a, int32_t step_a,
+                                   const float *restrict b, const int32_t *restrict tap_b, int32_t step_b,
+                                   int32_t taps, int32_t length) {
+    float sum[AC_ROWS][AC_COLUMNS];
+    for (int32_t i = 0; i < AC_ROWS; i++)
+        for (int32_t j = 0; j < AC_COLUMNS; j++)
+            sum[i][j] = 0.0f;
+    for (int32_t t = 0; t < taps; t++) {
+        const float *at = a + tap_a[t], *bt = b + tap_b[t];
+        for (int32_t k = 0; k < length; k++) {
+            float left[AC_ROWS];
+            for (int32_t i = 0; i < AC_ROWS; i++)
+                left[i] = at[row[i] + k * step_a];
+            /* NOTE: with j inside, clang unrolls it before it vectorises, and loses the registers. */
+            for (int32_t j = 0; j < AC_COLUMNS; j++)
+                for (int32_t i = 0; i < AC_ROWS; i++)
+                    sum[i][j] += left[i] * bt[k * step_b + j];
+        }
+    }
+    for (int32_t i = 0; i < AC_ROWS; i++)
+        for (int32_t j = 0; j < AC_COLUMNS; j++)
+            tile[i][j] = sum[i][j];
+}
+
+/* Offsets of the rows of a tile that begins at row `first`; rows from `count` on repeat the last one. */
+static inline void ac_tile_rows(int32_t row[AC_ROWS], int32_t first, int32_t count, int32_t step) {
+    for (int32_t i = 0; i < AC_ROWS; i++)
+        row[i] = ac_min_i32(first + i, count - 1) * step;
+}
+
+/* bias[i] = b[first + i]; rows from `count` on repeat the last one; 0 if b is NULL. */
+static inline void ac_tile_bias(float bias[AC_ROWS], const float *restrict b, int32_t first, int32_t count) {
+    for (int32_t i = 0; i < AC_ROWS; i++)
+        bias[i] = b == NULL ? 0.0f : b[ac_min_i32(first + i, count - 1)];
+}
+
+/* tile = clamp(tile + bias of the row, lo, hi). */
+static inline void ac_tile_clamp(float tile[AC_ROWS][AC_COLUMNS], const float bias[AC_ROWS], float lo,
+                                 float hi) {
+    for (int32_t j = 0; j < AC_COLUMNS; j++)
+        for (int32_t i = 0; i < AC_ROWS; i++)
+            tile[i][j] = ac_clampf(tile[i][j] + bias[i], lo, hi);
+}
+
+/* to[i * step + j] = tile[i][j] for i < rows, j < columns; both may be larger than the tile. */
+static inline void ac_tile_store(float *restrict to, int32_t step, float tile[AC_ROWS][AC_COLUMNS],
+                                 int32_t rows, int32_t columns) {
+    for (int32_t i = 0; i < AC_ROWS && i < rows; i++)
+        if (columns >= AC_COLUMNS)
+            for (int32_t j = 0; j < AC_COLUMNS; j++)
+                to[i * step + j] = tile[i][j];
+        else
+            for (int32_t j = 0; j < columns; j++)
+                to[i * step + j] = tile[i][j];
+}
+
+/* to[j * step + i] = ac_blend(itself, tile[i][j]) for i < rows, j < columns; both may be larger than the
+ * tile. */
+static inline void ac_tile_blend_turned(float *restrict to, int32_t step, float tile[AC_ROWS][AC_COLUMNS],
+                                        int32_t rows, int32_t columns, float keep, float scale) {
+    for (int32_t j = 0; j < AC_COLUMNS && j < columns; j++)
+        if (rows >= AC_ROWS)
+            for (int32_t i = 0; i < AC_ROWS; i++)
+                to[j * step + i] = ac_blend(to[j * step + i], tile[i][j], keep, scale);
+        else
+            for (int32_t i = 0; i < rows; i++)
+                to[j * step + i] = ac_blend(to[j * step + i], tile[i][j], keep, scale);
+}
+
+/* Sum of v[count]. */
+static inline float ac_sum(const float *restrict v, int32_t count) {
+    float lane[AC_COLUMNS] = {0.0f}, sum = 0.0f;
+    int32_t i = 0;
+    for (; i + AC_COLUMNS <= count; i += AC_COLUMNS)
+        for (int32_t j = 0; j < AC_COLUMNS; j++)
+            lane[j] += v[i + j];
+    for (; i < count; i++)
+        sum += v[i];
+    for (int32_t j = 0; j < AC_COLUMNS; j++)
+        sum += lane[j];
+    return sum;
+}
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "conv2d.h"
+#include "conv2d_panel.h"
+
+/* to[pixels][AC_COLUMNS] = transpose of the first rows of dy[rows,pixels], zero behind them. */
+static void turn(float *restrict to, const float *restrict dy, int32_t pixels, int32_t rows) {
+    for (int32_t j = 0; j < AC_COLUMNS; j++)
+        for (int32_t i = 0; i < pixels; i++)
+            to[i * AC_COLUMNS + j] = j < rows ? dy[j * pixels + i] : 0.0f;
+}
+
+/* Both outputs become keep * old + scale * gradient. */
+static void blend_gradient(float *restrict w, float *restrict b, const float *restrict dy,
+                           const float *restrict x, float *restrict scratch, const ac_conv2d *v, float keep,
+                           float scale, int32_t core, int32_t cores) {
+    const int32_t tap[1] = {0};
+    const int32_t pixels = v->P * v->Q, area = v->R * v->S, weights = v->C * area;
+    const int32_t first = ac_split(weights, core, cores), last = ac_split(weights, core + 1, cores);
+    int32_t row[AC_ROWS];
+    float tile[AC_ROWS][AC_COLUMNS];
+    ac_panels panels;
+    ac_input_panels(&panels, v);
+    scratch += core * (v->C * panels.channel + pixels * AC_COLUMNS);
+    float *turned = scratch + v->C * panels.channel;
+    for (int32_t n = 0; n < v->N; n++) {
+        const float *dyn = dy + n * v->K * pixels; /* [K,P,Q] */
+        const float kept = n == 0 ? keep : 1.0f;
+        for (int32_t c = first / area; c * area < last; c++)
+            ac_fill_panels(scratch + c * panels.channel, x + (n * v->C + c) * v->H * v->W, &panels, v);
+        for (int32_t k = 0; k < v->K; k += AC_COLUMNS) {
+            turn(turned, dyn + k * pixels, pixels, v->K - k);
+            for (int32_t i = first; i < last; i += AC_ROWS) {
+                for (int32_t m = 0; m < AC_ROWS; m++) {
+                    const int32_t at = ac_min_i32(i + m, last - 1);
+                    row[m] = at / area * panels.channel + panels.tap[at % area];
+                }
+                ac_tile_product(tile, scratch, row, tap, 1, turned, tap, AC_COLUMNS, 1, pixels);
+                ac_tile_blend_turned(w + k * weights + i, weights, tile, last - i, v->K - k, kept, scale);
+            }
+        }
+        for (int32_t k = ac_split(v->K, core, cores); b != NULL && k < ac_split(v->K, core + 1, cores); k++)
+            b[k] = ac_blend(b[k], ac_sum(dyn + k * pixels, pixels), kept, scale);
+    }
+}
+
+void ac_conv2d_bwd_w_f32_dense(float *restrict dw, float *restrict db, const float *restrict dy,
+                               const float *restrict x, float *restrict scratch, int32_t N, int32_t C,
+                               int32_t H, int32_t W, int32_t K, int32_t R, int32_t S, int32_t P, int32_t Q,
+                               int32_t stride_h, int32_t stride_w, int32_t pad_top, int32_t pad_left,
+                               int32_t dilation_h, int32_t dilation_w, int32_t groups, int32_t accumulate,
+                               int32_t core, int32_t cores) {
+    const ac_conv2d v = {N, C,        H,        W,       K,        R,          S,          P,
+                         Q, stride_h, stride_w, pad_top, pad_left, dilation_h, dilation_w, groups};
+    blend_gradient(dw, db, dy, x, scratch, &v, accumulate ? 1.0f : 0.0f, 1.0f, core, cores);
+}
+
+void ac_conv2d_step_f32_dense(float *restrict w, float *restrict b, const float *restrict dy,
+                              const float *restrict x, float lr, float *restrict scratch, int32_t N,
+                              int32_t C, int32_t H, int32_t W, int32_t K, int32_t R, int32_t S, int32_t P,
+                              int32_t Q, int32_t stride_h, int32_t stride_w, int32_t pad_top,
+                              int32_t pad_left, int32_t dilation_h, int32_t dilation_w, int32_t groups,
+                              float weight_decay, int32_t core, int32_t cores) {
+    const ac_conv2d v = {N, C,        H,        W,       K,        R,          S,          P,
+                         Q, stride_h, stride_w, pad_top, pad_left, dilation_h, dilation_w, groups};
+    blend_gradient(w, b, dy, x, scratch, &v, 1.0f - lr * weight_decay, -lr, core, cores);
+}

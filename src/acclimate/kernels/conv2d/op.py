@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Convolution: forward, input gradient, weight gradient, weight gradient + SGD."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from acclimate.kernels.conv2d.meaning import (
+    Conv2d,
+    ConvStep,
+    forward,
+    input_gradient,
+    step,
+    weight_gradient,
+)
+from acclimate.kernels.op import Kernel, Op, Signature
+
+__all__ = ["CONV2D_BWD_W", "CONV2D_BWD_X", "CONV2D_FWD", "CONV2D_STEP", "OPS", "Conv2d", "ConvStep"]
+
+_FOLDER = Path(__file__).parent
+_SHAPES = ("N", "C", "H", "W", "K", "R", "S", "P", "Q")
+_GEOMETRY = ("stride_h", "stride_w", "pad_top", "pad_left", "dilation_h", "dilation_w", "groups")
+_SIZES = (*_SHAPES, *_GEOMETRY)
+
+
+_SIMD = frozenset({"simd"})
+_TAPS = 64  # AC_TAPS
+_COLUMNS = 16  # AC_COLUMNS
+
+
+def _dense(R: int, S: int, groups: int) -> bool:
+    return groups == 1 and R * S <= _TAPS
+
+
+def _channel_panels(R: int, S: int, P: int, Q: int, stride_h: int, dilation_h: int) -> int:
+    """Words of `ac_input_panels`."""
+    reach = (R - 1) * dilation_h
+    return S * min(stride_h, reach + 1) * (P + reach // stride_h) * Q
+
+
+def _input_panels(C: int, R: int, S: int, P: int, Q: int, stride_h: int, dilation_h: int) -> int:
+    return C * _channel_panels(R, S, P, Q, stride_h, dilation_h) + _COLUMNS
+
+
+def _output_panels(
+    K: int, R: int, S: int, H: int, W: int, stride_h: int, stride_w: int, dilation_h: int
+) -> int:
+    rows = -(-H // stride_h) + (R - 1) * dilation_h // stride_h
+    return K * S * rows * -(-W // stride_w) + _COLUMNS
+
+
+def _gradient_panels(C: int, R: int, S: int, P: int, Q: int, stride_h: int, dilation_h: int) -> int:
+    return C * _channel_panels(R, S, P, Q, stride_h, dilation_h) + P * Q * _COLUMNS
+
+
+def _macs(N: int, C: int, K: int, R: int, S: int, P: int, Q: int, groups: int) -> int:
+    return N * K * (C // groups) * R * S * P * Q
+
+
+def _case(
+    x: tuple[int, int, int, int],
+    w: tuple[int, int, int],
+    stride: tuple[int, int] = (1, 1),
+    pad: tuple[int, int, int, int] = (0, 0, 0, 0),
+    dilation: tuple[int, int] = (1, 1),
+    groups: int = 1,
+    **more: float,
+) -> dict[str, float]:
+    """One case: x is N, C, H, W; w is K, R, S; pad is top, bottom, left, right."""
+    (N, C, H, W), (K, R, S) = x, w
+    return {
+        **dict(zip(_SHAPES, (N, C, H, W, K, R, S), strict=False)),
+        "P": (H + pad[0] + pad[1] - dilation[0] * (R - 1) - 1) // stride[0] + 1,
+        "Q": (W + pad[2] + pad[3] - dilation[1] * (S - 1) - 1) // stride[1] + 1,
+        **dict(zip(_GEOMETRY, (*stride, pad[0], pad[2], *dilation, groups), strict=True)),
+        **more,
+    }
+
+
+_CASES = (
+    _case((1, 1, 1, 1), (1, 1, 1)),
+    _case(
+        (1, 3, 32, 32), (16, 3, 3), (2, 2), (1, 1, 1, 1)
+    ),  # the last row is unused: 32 + 2 - 3 is odd
+    _case((2, 5, 9, 8), (7, 3, 3), (1, 1), (1, 1, 1, 1)),
+    _case((1, 1, 49, 10), (8, 10, 4), (2, 2), (4, 5, 1, 1)),  # first layer of DS-CNN
+    _case((1, 6, 7, 6), (4, 2, 2), (1, 1), (0, 1, 0, 1)),
+    _case((1, 3, 11, 9), (5, 5, 4), (3, 2), (2, 1, 3, 0)),
+    _case((1, 2, 3, 2), (3, 7, 5), (1, 1), (3, 3, 2, 2)),  # kernel larger than the input
+    _case((1, 2, 9, 11), (3, 2, 1), (3, 4)),  # stride larger than the kernel
+    _case((2, 4, 12, 10), (6, 3, 3), (2, 1), (2, 2, 4, 4), (2, 3)),
+    _case((1, 1, 1, 60), (4, 1, 9), (1, 4), (0, 0, 4, 4), (1, 2)),  # one-dimensional
+    _case((1, 19, 5, 5), (21, 1, 1)),
+    _case((2, 16, 25, 5), (24, 1, 1)),
+    _case((1, 8, 9, 7), (5, 1, 1), (2, 2)),
+    _case((1, 8, 25, 5), (8, 3, 3), (1, 1), (1, 1, 1, 1), groups=8),
+    _case((2, 5, 12, 12), (5, 3, 3), (2, 2), (0, 1, 0, 1), groups=5),
+    _case((1, 4, 7, 9), (8, 3, 3), (1, 1), (1, 1, 1, 1), groups=4),  # depthwise, multiplier 2
+    _case((1, 6, 8, 8), (9, 3, 2), (1, 2), (1, 1, 1, 0), groups=3),
+    _case((1, 3, 10, 6), (3, 5, 5), (1, 1), (4, 4, 4, 4), (2, 2), groups=3),
+)
+_CLAMPED = (
+    _case((1, 3, 6, 6), (5, 3, 3), pad=(1, 1, 1, 1), lo=0.0),
+    _case((1, 3, 6, 6), (3, 3, 3), pad=(1, 1, 1, 1), groups=3, lo=0.0, hi=6.0),
+    _case((1, 18, 6, 5), (17, 1, 1), lo=-0.5, hi=0.5),
+)
+CONV2D_FWD = Op(
+    name="conv2d_fwd",
+    doc="y = clamp(conv(x, w) + b)",
+    signature=Signature.parse("x[N,C,H,W], w[K,C/groups,R,S], b[K]? -> y[N,K,P,Q]"),
+    meaning=forward,
+    folder=_FOLDER,
+    attrs=Conv2d,
+    macs=_macs,
+    sizes=(*_SIZES, "lo", "hi"),
+    kernels=(
+        Kernel("ac_conv2d_fwd_f32_dense", "conv2d_fwd_dense.c", _SIMD, _dense, _input_panels),
+        Kernel("ac_conv2d_fwd_f32", "conv2d_fwd.c"),
+    ),
+    cases=(*_CASES, *_CLAMPED),
+)
+CONV2D_BWD_X = Op(
+    name="conv2d_bwd_x",
+    doc="dx = clamp(transposed conv(dy, w) + b): the input gradient, or a transposed convolution",
+    signature=Signature.parse("dy[N,K,P,Q], w[K,C/groups,R,S], b[C]? -> dx[N,C,H,W]"),
+    meaning=input_gradient,
+    folder=_FOLDER,
+    attrs=Conv2d,
+    macs=_macs,
+    sizes=(*_SIZES, "lo", "hi"),
+    kernels=(
+        Kernel("ac_conv2d_bwd_x_f32_dense", "conv2d_bwd_x_dense.c", _SIMD, _dense, _output_panels),
+        Kernel("ac_conv2d_bwd_x_f32", "conv2d_bwd_x.c"),
+    ),
+    cases=(*_CASES, *_CLAMPED),
+)
+CONV2D_BWD_W = Op(
+    name="conv2d_bwd_w",
+    doc="dw = dy * x summed over samples and pixels, db = sum of dy",
+    signature=Signature.parse("dy[N,K,P,Q], x[N,C,H,W] -> dw[K,C/groups,R,S], db[K]?"),
+    meaning=weight_gradient,
+    folder=_FOLDER,
+    attrs=Conv2d,
+    macs=_macs,
+    sizes=_SIZES,
+    accumulates=True,
+    kernels=(
+        Kernel(
+            "ac_conv2d_bwd_w_f32_dense", "conv2d_bwd_w_dense.c", _SIMD, _dense, _gradient_panels
+        ),
+        Kernel("ac_conv2d_bwd_w_f32", "conv2d_bwd_w.c"),
+    ),
+    cases=_CASES,
+)
+CONV2D_STEP = Op(
+    name="conv2d_step",
+    doc="w <- w - lr (dw + decay w), b likewise: weight gradient and SGD in one pass, no gradient buffer",
+    signature=Signature.parse(
+        "w[K,C/groups,R,S], b[K]?, dy[N,K,P,Q], x[N,C,H,W], lr[] -> w[K,C/groups,R,S], b[K]?"
+    ),
+    meaning=step,
+    folder=_FOLDER,
+    attrs=ConvStep,
+    macs=_macs,
+    sizes=(*_SIZES, "weight_decay"),
+    kernels=(
+        Kernel("ac_conv2d_step_f32_dense", "conv2d_bwd_w_dense.c", _SIMD, _dense, _gradient_panels),
+        Kernel("ac_conv2d_step_f32", "conv2d_bwd_w.c"),
+    ),
+    cases=(*_CASES, _case((2, 3, 6, 6), (5, 3, 3), pad=(1, 1, 1, 1), weight_decay=0.1)),
+)
+OPS = (CONV2D_FWD, CONV2D_BWD_X, CONV2D_BWD_W, CONV2D_STEP)

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fully connected layers: forward, input gradient, weight gradient, weight gradient + SGD."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from acclimate.kernels.op import Array, Kernel, Op, Signature
+
+_FOLDER = Path(__file__).parent
+_SIZES = ("N", "C", "K")
+_CASES = (
+    {"N": 1, "C": 1, "K": 1},
+    {"N": 1, "C": 640, "K": 12},
+    {"N": 3, "C": 17, "K": 5},
+    {"N": 8, "C": 33, "K": 70},
+)
+
+
+@dataclass(frozen=True)
+class Clamp:
+    """The activation in a layer's epilogue: y = min(max(y, lo), hi). ReLU is (0, inf)."""
+
+    lo: float = float("-inf")
+    hi: float = float("inf")
+
+
+@dataclass(frozen=True)
+class Decay:
+    """Plain gradient descent with L2 weight decay: w <- w - lr * (dw + weight_decay * w)."""
+
+    weight_decay: float = 0.0
+
+
+def _fwd(a: Clamp, x: Array, w: Array, b: Array | None) -> Array:
+    y = x @ w.T if b is None else x @ w.T + b
+    return np.clip(y, a.lo, a.hi)
+
+
+def _step(
+    a: Decay, w: Array, b: Array | None, dy: Array, x: Array, lr: Array
+) -> tuple[Array, Array | None]:
+    new_w = w - lr * (dy.T @ x + a.weight_decay * w)
+    return new_w, None if b is None else b - lr * (dy.sum(axis=0) + a.weight_decay * b)
+
+
+LINEAR_FWD = Op(
+    name="linear_fwd",
+    doc="y = clamp(x W^T + b)",
+    signature=Signature.parse("x[N,C], w[K,C], b[K]? -> y[N,K]"),
+    meaning=_fwd,
+    folder=_FOLDER,
+    attrs=Clamp,
+    macs=lambda N, C, K: N * C * K,
+    sizes=(*_SIZES, "lo", "hi"),
+    kernels=(Kernel("ac_linear_fwd_f32", "linear_fwd.c"),),
+    cases=(
+        *_CASES,
+        {"N": 2, "C": 9, "K": 6, "lo": 0.0},
+        {"N": 1, "C": 8, "K": 4, "lo": 0.0, "hi": 6.0},
+    ),
+)
+LINEAR_BWD_X = Op(
+    name="linear_bwd_x",
+    doc="dx = dy W",
+    signature=Signature.parse("dy[N,K], w[K,C] -> dx[N,C]"),
+    meaning=lambda a, dy, w: dy @ w,
+    folder=_FOLDER,
+    macs=lambda N, C, K: N * C * K,
+    sizes=_SIZES,
+    kernels=(Kernel("ac_linear_bwd_x_f32", "linear_bwd_x.c"),),
+    cases=_CASES,
+)
+LINEAR_BWD_W = Op(
+    name="linear_bwd_w",
+    doc="dW = dy^T x, db = sum of dy over N",
+    signature=Signature.parse("dy[N,K], x[N,C] -> dw[K,C], db[K]?"),
+    meaning=lambda a, dy, x: (dy.T @ x, dy.sum(axis=0)),
+    folder=_FOLDER,
+    macs=lambda N, C, K: N * C * K,
+    sizes=_SIZES,
+    accumulates=True,
+    kernels=(Kernel("ac_linear_bwd_w_f32", "linear_bwd_w.c"),),
+    cases=_CASES,
+)
+LINEAR_STEP = Op(
+    name="linear_step",
+    doc="W <- W - lr (dy^T x + decay W), b likewise: weight gradient and SGD in one pass, no gradient buffer",
+    signature=Signature.parse("w[K,C], b[K]?, dy[N,K], x[N,C], lr[] -> w[K,C], b[K]?"),
+    meaning=_step,
+    folder=_FOLDER,
+    attrs=Decay,
+    macs=lambda N, C, K: N * C * K,
+    sizes=(*_SIZES, "weight_decay"),
+    kernels=(Kernel("ac_linear_step_f32", "linear_bwd_w.c"),),
+    cases=(*_CASES, {"N": 2, "C": 9, "K": 6, "weight_decay": 0.1}),
+)
+OPS = (LINEAR_FWD, LINEAR_BWD_X, LINEAR_BWD_W, LINEAR_STEP)

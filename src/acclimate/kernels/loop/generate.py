@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the C function of one loop call.
+
+Axes that every operand walks through in one piece are merged, so most loops end up with one counter.
+The outermost kept loop is shared out to the cores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from textwrap import indent
+
+from acclimate.kernels.loop.expr import Apply, Arg, Const, Expr, Index
+from acclimate.kernels.loop.op import Map, Reduce
+from acclimate.kernels.loop.print_c import C_TYPES, print_expr, print_with_locals
+from acclimate.kernels.op import Shape
+
+
+@dataclass(frozen=True)
+class Access:
+    """How a loop reaches one operand.
+
+    Args:
+        dtype: element type.
+        strides: one per axis of the loop nest (for the output of a reduction: 0 on folded axes).
+        by_value: a scalar that is passed by value.
+        shares: number of the output that this input is updated in place by, or None.
+    """
+
+    dtype: str
+    strides: Shape
+    by_value: bool = False
+    shares: int | None = None
+
+
+@dataclass(frozen=True)
+class LoopFunction:
+    """C of one loop.
+
+    Args:
+        label: what it does.
+        text: the function, whose name is `@`.
+        reads: numbers of the inputs that are arguments; the others are unused or updated in place.
+        sizes: arguments before core and cores.
+    """
+
+    label: str
+    text: str
+    reads: tuple[int, ...]
+    sizes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class _Nest:
+    """Loops after merging: extents, strides per operand, and the loop of each old axis."""
+
+    extents: list[int]
+    strides: list[list[int]]
+    loop_of: dict[int, int]
+
+
+def _merge(
+    shape: Shape, order: Sequence[int], strides: Sequence[Shape], apart: frozenset[int]
+) -> _Nest:
+    """Drops axes of size 1 and merges neighbours that all operands walk through in one piece.
+
+    An axis in `apart` starts a loop of its own. Before: 4 x 8 with strides (8, 1) and (8, 1). After:
+    32 with strides (1) and (1).
+    """
+    nest = _Nest([], [[] for _ in strides], {})
+    for axis in order:
+        size = shape[axis]
+        if size == 1:
+            continue
+        ends = [(steps, given[axis]) for steps, given in zip(nest.strides, strides, strict=True)]
+        if nest.extents and axis not in apart and all(s[-1] == step * size for s, step in ends):
+            nest.extents[-1] *= size
+            for steps, step in ends:
+                steps[-1] = step
+        else:
+            nest.extents.append(size)
+            for steps, step in ends:
+                steps.append(step)
+        nest.loop_of[axis] = len(nest.extents) - 1
+    return nest
+
+
+def _apart(exprs: Sequence[Expr], order: Sequence[int]) -> frozenset[int]:
+    """Axes whose coordinate is used keep a loop of their own: they and their successors stay apart."""
+    pinned = {node.axis for expr in exprs for node in expr.walk() if isinstance(node, Index)}
+    after = {b for a, b in zip(order, order[1:], strict=False) if a in pinned}
+    return frozenset(pinned | after)
+
+
+def _without_unit_axes(expr: Expr, shape: Shape) -> Expr:
+    """The coordinate along an axis of size 1 is 0."""
+    if isinstance(expr, Index) and shape[expr.axis] == 1:
+        return Const(0, "s32")
+    if isinstance(expr, Apply):
+        return Apply(expr.name, tuple(_without_unit_axes(arg, shape) for arg in expr.args))
+    return expr
+
+
+def _at(strides: Sequence[int]) -> str:
+    terms = [f"i{i}" if step == 1 else f"i{i} * {step}" for i, step in enumerate(strides) if step]
+    return " + ".join(terms) or "0"
+
+
+def _names(count: int, letters: str) -> list[str]:
+    return [letters[i] if i < len(letters) else f"{letters[-1]}{i}" for i in range(count)]
+
+
+class _Writer:
+    """The text of one function, from its operands and its nest."""
+
+    def __init__(
+        self,
+        exprs: Sequence[Expr],
+        outputs: Sequence[Access],
+        inputs: Sequence[Access],
+        nest: _Nest,
+    ) -> None:
+        self.outputs, self.inputs, self.nest = outputs, inputs, nest
+        self.out_names = _names(len(outputs), "yzuvwq")
+        self.in_names = _names(len(inputs), "abcdefgh")
+        self.used = {n.index for e in exprs for n in e.walk() if isinstance(n, Arg)}
+        self.sized = len(nest.extents) == 1 and all(s[0] in (0, 1) for s in nest.strides)
+
+    def loop_of(self, axis: int) -> str:
+        return f"i{self.nest.loop_of[axis]}"
+
+    def output_at(self, number: int) -> str:
+        return f"{self.out_names[number]}[{_at(self.nest.strides[number])}]"
+
+    def input_at(self, number: int) -> str:
+        access = self.inputs[number]
+        if access.by_value:
+            return self.in_names[number]
+        name = self.in_names[number] if access.shares is None else self.out_names[access.shares]
+        return f"{name}[{_at(self.nest.strides[len(self.outputs) + number])}]"
+
+    def args(self) -> dict[int, str]:
+        return {number: self.input_at(number) for number in self.used}
+
+    def reads(self) -> tuple[int, ...]:
+        """Inputs that are arguments of the function."""
+        pairs = enumerate(self.inputs)
+        return tuple(i for i, access in pairs if i in self.used and access.shares is None)
+
+    def parameters(self) -> str:
+        parts = [
+            f"{C_TYPES[a.dtype]} *restrict {name}"
+            for a, name in zip(self.outputs, self.out_names, strict=True)
+        ]
+        for number in self.reads():
+            access, name = self.inputs[number], self.in_names[number]
+            kind = C_TYPES[access.dtype]
+            parts.append(f"{kind} {name}" if access.by_value else f"const {kind} *restrict {name}")
+        parts += ["int32_t n"] if self.sized else []
+        return ", ".join([*parts, "int32_t core", "int32_t cores"])
+
+    def extent(self, loop: int) -> str:
+        return "n" if self.sized else str(self.nest.extents[loop])
+
+    def loop(self, number: int, body: str, split: bool) -> str:
+        """One `for`; the split loop runs over this core's part only."""
+        low, high = ("begin", "end") if split else ("0", self.extent(number))
+        head = f"for (int32_t i{number} = {low}; i{number} < {high}; i{number}++) {{\n"
+        return head + indent(body, "    ") + "}\n"
+
+    def nested(self, body: str, loops: range, split: int | None) -> str:
+        for number in reversed(loops):
+            body = self.loop(number, body, number == split)
+        return body
+
+    def share(self, split: int | None) -> str:
+        """The part of the work of this core: a range of the outermost loop, or all for core 0."""
+        if split is None:
+            return "(void)cores;\nif (core != 0) {\n    return;\n}\n"
+        n = self.extent(split)
+        return (
+            f"const int32_t begin = ac_split({n}, core, cores);\n"
+            f"const int32_t end = ac_split({n}, core + 1, cores);\n"
+        )
+
+    def function(self, label: str, comment: str, body: str) -> LoopFunction:
+        text = f"/* {comment} */\nstatic void @({self.parameters()}) {{\n{indent(body, '    ')}}}\n"
+        sizes = (self.nest.extents[0],) if self.sized else ()
+        return LoopFunction(label, text, self.reads(), sizes)
+
+
+def generate_map(
+    attrs: Map, outputs: Sequence[Access], inputs: Sequence[Access], accumulate: bool
+) -> LoopFunction:
+    """C of `attrs.exprs` for every coordinate of `attrs.shape`."""
+    exprs = [_without_unit_axes(expr, attrs.shape) for expr in attrs.exprs]
+    axes = range(len(attrs.shape))
+    strides = [access.strides for access in (*outputs, *inputs)]
+    nest = _merge(attrs.shape, axes, strides, _apart(exprs, axes))
+    writer = _Writer(exprs, outputs, inputs, nest)
+    sign = "+=" if accumulate else "="
+    statements, values = print_with_locals(tuple(exprs), writer.args(), writer.loop_of)
+    casts = ["(uint8_t)(" if access.dtype == "u8" else "" for access in outputs]
+    for number, (value, cast) in enumerate(zip(values, casts, strict=True)):
+        statements.append(f"{writer.output_at(number)} {sign} {cast}{value}{')' if cast else ''};")
+    loops = range(len(nest.extents))
+    split = 0 if loops else None
+    body = writer.share(split) + writer.nested("\n".join(statements) + "\n", loops, split)
+    return writer.function(attrs.label, _formula(exprs, writer, sign), body)
+
+
+def _formula(exprs: Sequence[Expr], writer: _Writer, sign: str) -> str:
+    names = dict(enumerate(writer.in_names))
+    names |= {
+        i: writer.out_names[a.shares] for i, a in enumerate(writer.inputs) if a.shares is not None
+    }
+    texts = [print_expr(expr, names, writer.loop_of) for expr in exprs]
+    formulas = [f"{y} {sign} {text}" for y, text in zip(writer.out_names, texts, strict=True)]
+    return ";  ".join(formulas)
+
+
+_FOLDS = {
+    "sum": ("0.0f", "acc += {0};"),
+    "max": ("-INFINITY", "acc = ac_max_f32(acc, {0});"),
+    "min": ("INFINITY", "acc = ac_min_f32(acc, {0});"),
+}
+
+
+def generate_reduce(
+    attrs: Reduce, output: Access, inputs: Sequence[Access], accumulate: bool
+) -> LoopFunction:
+    """C of `attrs.post(fold of attrs.expr over attrs.axes)`."""
+    expr = _without_unit_axes(attrs.expr, attrs.shape)
+    order = (*attrs.kept, *attrs.axes)
+    strides = [output.strides, *(access.strides for access in inputs)]
+    folded_axes = [axis for axis in attrs.axes if attrs.shape[axis] != 1]
+    nest = _merge(attrs.shape, order, strides, _apart([expr], order) | set(folded_axes[:1]))
+    inner = nest.loop_of[folded_axes[0]] if folded_axes else len(nest.extents)
+    writer = _Writer([expr], [output], inputs, nest)
+    statements, values = print_with_locals((expr,), writer.args(), writer.loop_of)
+    loops = range(len(nest.extents))
+    if attrs.kind == "argmax":
+        start, fold = _argmax(values[0])
+        result = "best"
+    else:
+        zero, step = _FOLDS[attrs.kind]
+        start, fold = f"float acc = {zero};\n", step.format(values[0]) + "\n"
+        result = print_expr(attrs.post, {0: "acc"}, writer.loop_of)
+    folded = writer.nested("".join(f"{s}\n" for s in statements) + fold, loops[inner:], None)
+    sign = "+=" if accumulate else "="
+    body = f"{start}{folded}{writer.output_at(0)} {sign} {result};\n"
+    split = 0 if inner > 0 else None
+    body = writer.share(split) + writer.nested(body, loops[:inner], split)
+    names = dict(enumerate(writer.in_names))
+    comment = f"{attrs.kind} of {print_expr(expr, names, writer.loop_of)}, then {result}"
+    return writer.function(attrs.label, comment, body)
+
+
+def _argmax(value: str) -> tuple[str, str]:
+    start = "float top = -INFINITY;\nint32_t best = 0, at = 0;\n"
+    fold = (
+        f"const float v = {value};\n"
+        "if (v > top || (v != v && top == top)) {\n    top = v;\n    best = at;\n}\nat++;\n"
+    )
+    return start, fold

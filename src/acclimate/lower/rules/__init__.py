@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lowering rules, one file per family of ATen operators."""
+
+from acclimate.lower.rules import (  # noqa: F401
+    convolution,
+    linear,
+    losses,
+    norms,
+    pointwise,
+    pooling,
+    random,
+    reductions,
+    shape,
+)

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Offsets of buffers in one block of memory: greedy first, then CP-SAT within a time limit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from acclimate.plan.lifetimes import ALIGNMENT_BYTES, Lifetime, live_bytes
+
+
+def pack(lives: Sequence[Lifetime], calls: int, seconds: float) -> dict[str, int]:
+    """Offsets in bytes such that buffers alive at once do not overlap.
+
+    Args:
+        lives: lifetimes of the buffers.
+        calls: number of calls of the entry point.
+        seconds: limit for the exact solver; it runs only where greedy leaves a gap to the bound.
+    """
+    bound = max(live_bytes(lives, calls), default=0)
+    best = greedy(lives)
+    if height(lives, best) > bound and seconds > 0:
+        exact = _solve(lives, best, bound, seconds)
+        if exact is not None and height(lives, exact) < height(lives, best):
+            best = exact
+    return best
+
+
+def height(lives: Sequence[Lifetime], offsets: dict[str, int]) -> int:
+    """Bytes of the arena."""
+    return max((offsets[life.buffer.name] + life.size_bytes for life in lives), default=0)
+
+
+def greedy(lives: Sequence[Lifetime]) -> dict[str, int]:
+    """Best of three orders, each buffer at the lowest free place.
+
+    Source: greedy by size, Pisarchyk and Lee, arXiv:2001.03288.
+    """
+    orders = (
+        sorted(lives, key=lambda x: (-x.size_bytes, x.first)),
+        sorted(lives, key=lambda x: (-(x.last - x.first + 1) * x.size_bytes, x.first)),
+        sorted(lives, key=lambda x: (x.first, -x.size_bytes)),
+        sorted(lives, key=lambda x: (x.first - x.last, -x.size_bytes)),
+    )
+    return min((_first_fit(order) for order in orders), key=lambda offsets: height(lives, offsets))
+
+
+def _first_fit(order: Sequence[Lifetime]) -> dict[str, int]:
+    offsets: dict[str, int] = {}
+    placed: list[Lifetime] = []
+    for life in order:
+        taken = sorted(
+            (offsets[other.buffer.name], offsets[other.buffer.name] + other.size_bytes)
+            for other in placed
+            if life.overlaps(other)
+        )
+        at = 0
+        for low, high in taken:
+            if low - at >= life.size_bytes:
+                break
+            at = max(at, high)
+        offsets[life.buffer.name] = at
+        placed.append(life)
+    return offsets
+
+
+def _solve(
+    lives: Sequence[Lifetime], hint: dict[str, int], bound: int, seconds: float
+) -> dict[str, int] | None:
+    """Rectangles of lifetime x size that do not overlap, smallest total height.
+
+    NOTE: one worker and a limit on deterministic time make the offsets the same on every machine.
+    """
+    from ortools.sat.python import cp_model
+
+    model = cp_model.CpModel()
+    top = height(lives, hint) // ALIGNMENT_BYTES
+    total = model.new_int_var(bound // ALIGNMENT_BYTES, top, "height")
+    starts, times, spaces = {}, [], []
+    for life in lives:
+        name, size = life.buffer.name, life.size_bytes // ALIGNMENT_BYTES
+        start = model.new_int_var(0, top - size, name)
+        starts[name] = start
+        times.append(
+            model.new_fixed_size_interval_var(life.first, life.last - life.first + 1, name)
+        )
+        spaces.append(model.new_fixed_size_interval_var(start, size, name))
+        model.add(start + size <= total)
+        model.add_hint(start, hint[name] // ALIGNMENT_BYTES)
+    model.add_no_overlap_2d(times, spaces)
+    model.minimize(total)
+    solver = cp_model.CpSolver()
+    solver.parameters.max_deterministic_time = seconds
+    solver.parameters.num_workers = 1
+    solver.parameters.random_seed = 0
+    status = solver.solve(model)
+    if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+        return None
+    return {name: solver.value(start) * ALIGNMENT_BYTES for name, start in starts.items()}

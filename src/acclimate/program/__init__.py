@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The small IR: buffers, calls, programs; its verifier, printer and NumPy interpreter."""
+
+from acclimate.program.interpret import Interpreter
+from acclimate.program.ir import (
+    Buffer,
+    Call,
+    Entry,
+    Phase,
+    Program,
+    Role,
+    Source,
+    View,
+    contiguous_strides,
+    prune,
+)
+from acclimate.program.printer import describe, print_call, print_program
+from acclimate.program.verify import verify
+
+__all__ = [
+    "Buffer",
+    "Call",
+    "Entry",
+    "Interpreter",
+    "Phase",
+    "Program",
+    "Role",
+    "Source",
+    "View",
+    "contiguous_strides",
+    "describe",
+    "print_call",
+    "print_program",
+    "prune",
+    "verify",
+]

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a program in NumPy: the meaning of the C that is generated from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from acclimate.kernels.op import DTYPES, Array
+from acclimate.program.ir import Call, Program, Role, View
+
+
+class Interpreter:
+    """Keeps the persistent buffers of a program and runs its entry points.
+
+    Args:
+        program: what to run.
+        real: float type of every f32 buffer; float64 shows which differences are rounding.
+        offsets: place of every arena buffer in bytes, by entry point; with it all of them share one
+            block of memory as they do in C, so that a wrong plan gives wrong numbers. Needs float32.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        real: type[np.floating[Any]] = np.float32,
+        offsets: Mapping[str, Mapping[str, int]] | None = None,
+    ) -> None:
+        self.program = program
+        self.real = np.dtype(real)
+        self.offsets = offsets
+        self.persistent: dict[str, Array] = {
+            name: np.ascontiguousarray(program.values[name], dtype=self._dtype(name))
+            .reshape(-1)
+            .copy()
+            for name, buffer in program.buffers.items()
+            if buffer.role.persistent
+        }
+
+    def _dtype(self, name: str) -> np.dtype[Any]:
+        dtype = self.program.buffers[name].dtype
+        return self.real if dtype == "f32" else DTYPES[dtype]
+
+    def value(self, name: str) -> Array:
+        """A copy of a persistent buffer in its own shape."""
+        return self.persistent[name].reshape(self.program.buffers[name].shape).copy()
+
+    def run(self, entry: str, **externals: Any) -> dict[str, Array]:
+        """Runs one entry point.
+
+        Args:
+            entry: its name.
+            externals: inputs, targets and scalars by buffer name.
+
+        Returns:
+            The outputs by buffer name.
+        """
+        memory = dict(self.persistent)
+        outputs: dict[str, Array] = {}
+        for buffer in self.program.interface(entry):
+            if buffer.role is Role.OUTPUT:
+                outputs[buffer.name] = memory[buffer.name] = np.zeros(
+                    buffer.size, self._dtype(buffer.name)
+                )
+            else:
+                given = np.asarray(externals[buffer.name], dtype=self._dtype(buffer.name))
+                memory[buffer.name] = given.reshape(-1)
+        self._place_arena(entry, memory)
+        for call in self.program.entries[entry].calls:
+            run_call(call, memory)
+        return {
+            name: array.reshape(self.program.buffers[name].shape) for name, array in outputs.items()
+        }
+
+    def _place_arena(self, entry: str, memory: dict[str, Array]) -> None:
+        """Arena buffers start as NaN, so that a value that nobody wrote shows."""
+        used = {view.buffer for call in self.program.entries[entry].calls for view in call.views}
+        buffers = [self.program.buffers[name] for name in used]
+        buffers = [buffer for buffer in buffers if buffer.role.in_arena]
+        if self.offsets is None:
+            for buffer in buffers:
+                memory[buffer.name] = np.full(buffer.size, _poison(self._dtype(buffer.name)))
+            return
+        places = self.offsets[entry]
+        size = max((places[b.name] + b.size_bytes for b in buffers), default=0)
+        arena = np.full(size, 0xFF, np.uint8)
+        for b in buffers:
+            memory[b.name] = arena[places[b.name] : places[b.name] + b.size_bytes].view(
+                DTYPES[b.dtype]
+            )
+
+
+def _poison(dtype: np.dtype[Any]) -> Any:
+    return dtype.type(np.nan) if dtype.kind == "f" else dtype.type(np.iinfo(dtype).max)
+
+
+def strided(view: View, memory: Mapping[str, Array]) -> Array:
+    """The NumPy window of a view on the flat memory of its buffer."""
+    flat = memory[view.buffer]
+    step = flat.itemsize
+    return np.lib.stride_tricks.as_strided(
+        flat[view.offset :], view.shape, [stride * step for stride in view.strides]
+    )
+
+
+def run_call(call: Call, memory: Mapping[str, Array]) -> None:
+    """Computes one call from its operator's NumPy meaning."""
+    inputs = [None if view is None else strided(view, memory) for view in call.inputs]
+    result = call.op.evaluate(call.attrs, inputs, call.values())
+    results = result if isinstance(result, tuple) else (result,)
+    for view, value in zip(call.outputs, results, strict=True):
+        if view is None:
+            continue
+        window = strided(view, memory)
+        if call.accumulate:
+            window += value
+        else:
+            window[...] = value

@@ -1,0 +1,327 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The small IR: buffers, views of buffers, calls of operators on views, programs of calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from math import prod
+from typing import Any
+
+from acclimate.kernels.op import DTYPES, Array, Kernel, Op, Shape, pick
+
+
+class Role(StrEnum):
+    """What a buffer is for; the role decides who owns its memory."""
+
+    INPUT = "input"  # the caller's
+    TARGET = "target"  # the caller's
+    OUTPUT = "output"  # the caller's
+    SCALAR = "scalar"  # passed by value: the learning rate
+    PARAMETER = "parameter"  # static, learns
+    FROZEN = "frozen"  # static, constant
+    STATISTIC = "statistic"  # static: running mean and variance of norms
+    STATE = "state"  # static: optimizer moments, counters, seed
+    GRADIENT = "gradient"  # static: sums over the samples of a mini-batch
+    ACTIVATION = "activation"  # in the arena
+    SCRATCH = "scratch"  # in the arena, used by one call
+
+    @property
+    def external(self) -> bool:
+        """True for memory that the caller passes to an entry point."""
+        return self in (Role.INPUT, Role.TARGET, Role.OUTPUT, Role.SCALAR)
+
+    @property
+    def persistent(self) -> bool:
+        """True for memory that keeps its value between entry points."""
+        return self in (Role.PARAMETER, Role.FROZEN, Role.STATISTIC, Role.STATE, Role.GRADIENT)
+
+    @property
+    def in_arena(self) -> bool:
+        """True for memory that the planner places in the arena."""
+        return self in (Role.ACTIVATION, Role.SCRATCH)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where in the user's model a call comes from: `kws.py:41  self.conv1(x)`, module `conv1`."""
+
+    module: str = ""
+    file: str = ""
+    line: int = 0
+    code: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.file else ""
+        return "  ".join(part for part in (self.module, place, self.code) if part)
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """A named, contiguous piece of memory of one element type.
+
+    Args:
+        name: C identifier.
+        shape: sizes, row-major.
+        dtype: f32, s32 or u8.
+        role: what it is for.
+        source: where in the model it comes from.
+        path: the user's name of a parameter, e.g. `fc1.weight`.
+        limit: exclusive upper bound of integer values, e.g. the number of classes; 0 for none.
+    """
+
+    name: str
+    shape: Shape
+    dtype: str
+    role: Role
+    source: Source = Source()
+    path: str = ""
+    limit: int = 0
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return prod(self.shape)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the elements, without alignment."""
+        return self.size * DTYPES[self.dtype].itemsize
+
+
+def contiguous_strides(shape: Sequence[int]) -> Shape:
+    """Row-major strides in elements."""
+    strides: list[int] = []
+    step = 1
+    for size in reversed(shape):
+        strides.append(step)
+        step *= size
+    return tuple(reversed(strides))
+
+
+@dataclass(frozen=True)
+class View:
+    """A strided window on a buffer; offset and strides count elements. Stride 0 broadcasts."""
+
+    buffer: str
+    shape: Shape
+    strides: Shape
+    offset: int = 0
+
+    @staticmethod
+    def whole(buffer: Buffer) -> View:
+        """The view of all of a buffer in its own shape."""
+        return View(buffer.name, buffer.shape, contiguous_strides(buffer.shape))
+
+    @property
+    def size(self) -> int:
+        """Number of elements of the view."""
+        return prod(self.shape)
+
+    @property
+    def contiguous(self) -> bool:
+        """True if the elements lie one after the other in row-major order."""
+        expected = contiguous_strides(self.shape)
+        return all(
+            size == 1 or have == want
+            for size, have, want in zip(self.shape, self.strides, expected, strict=True)
+        )
+
+    def covers(self, buffer: Buffer) -> bool:
+        """True if the view is exactly the whole buffer, in row-major order."""
+        return self.contiguous and self.offset == 0 and self.size == buffer.size
+
+    def reshape(self, shape: Shape) -> View | None:
+        """The same elements in another shape, or None where that takes a copy."""
+        strides = _reshaped_strides(self.shape, self.strides, shape)
+        return None if strides is None else replace(self, shape=shape, strides=strides)
+
+    def permute(self, axes: Sequence[int]) -> View:
+        """The axes in another order."""
+        return replace(
+            self,
+            shape=tuple(self.shape[axis] for axis in axes),
+            strides=tuple(self.strides[axis] for axis in axes),
+        )
+
+    def expand(self, shape: Shape) -> View:
+        """Broadcasts to `shape` as PyTorch does, new axes in front."""
+        lead = len(shape) - len(self.shape)
+        sizes, steps = (1,) * lead + self.shape, (0,) * lead + self.strides
+        strides = tuple(
+            0 if have == 1 and want != 1 else step
+            for have, want, step in zip(sizes, shape, steps, strict=True)
+        )
+        return replace(self, shape=shape, strides=strides)
+
+    def slice(self, axis: int, start: int, length: int, step: int = 1) -> View:
+        """Every `step`-th element of one axis from `start`."""
+        return replace(
+            self,
+            offset=self.offset + start * self.strides[axis],
+            shape=(*self.shape[:axis], length, *self.shape[axis + 1 :]),
+            strides=(*self.strides[:axis], self.strides[axis] * step, *self.strides[axis + 1 :]),
+        )
+
+    def drop(self, axis: int) -> View:
+        """Without an axis of size 1."""
+        return replace(
+            self,
+            shape=self.shape[:axis] + self.shape[axis + 1 :],
+            strides=self.strides[:axis] + self.strides[axis + 1 :],
+        )
+
+    def __str__(self) -> str:
+        text = f"{self.buffer}[{','.join(map(str, self.shape))}]"
+        plain = self.contiguous and self.offset == 0
+        return text if plain else f"{text}@{self.offset}/{','.join(map(str, self.strides))}"
+
+
+def _reshaped_strides(old: Shape, strides: Shape, new: Shape) -> Shape | None:
+    """Strides of `new` over the same memory: axes are grouped where their sizes multiply up."""
+    dims = [(size, step) for size, step in zip(old, strides, strict=True) if size != 1]
+    result: list[int] = []
+    i = 0
+    rest = list(new)
+    while rest:
+        size = rest.pop(0)
+        if size == 1:
+            result.append(0)
+            continue
+        group, i = [dims[i]], i + 1
+        wanted = [size]
+        while prod(n for n, _ in group) != prod(wanted):
+            if prod(n for n, _ in group) < prod(wanted):
+                group.append(dims[i])
+                i += 1
+            else:
+                following = rest.pop(0)
+                wanted.append(following)
+        if any(a[1] != b[0] * b[1] for a, b in zip(group, group[1:], strict=False)):
+            return None
+        step = group[-1][1]
+        steps: list[int] = []
+        for n in reversed(wanted):
+            steps.append(step if n != 1 else 0)
+            step *= n
+        result += reversed(steps)
+    return tuple(result)
+
+
+class Phase(StrEnum):
+    """Which part of a training step a call belongs to."""
+
+    FORWARD = "forward"
+    BACKWARD = "backward"
+    UPDATE = "update"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One operator applied to views. `accumulate` adds to the outputs instead of setting them."""
+
+    op: Op
+    outputs: tuple[View | None, ...]
+    inputs: tuple[View | None, ...]
+    attrs: Any
+    phase: Phase = Phase.FORWARD
+    source: Source = Source()
+    accumulate: bool = False
+    kernel: Kernel | None = None
+    scratch: View | None = None
+
+    @property
+    def reads(self) -> tuple[View, ...]:
+        """Views whose values the call needs."""
+        views = [view for view in self.inputs if view is not None]
+        return (*views, *(self.writes if self.accumulate else ()))
+
+    @property
+    def writes(self) -> tuple[View, ...]:
+        """Views that the call sets, without scratch."""
+        return tuple(view for view in self.outputs if view is not None)
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """All views of the call, scratch included."""
+        return (*self.reads, *self.writes, *((self.scratch,) if self.scratch else ()))
+
+    def values(self) -> dict[str, Any]:
+        """Dims, attributes and derived scalars of this call, see `Op.bind`."""
+        shape = [None if view is None else view.shape for view in (*self.inputs, *self.outputs)]
+        count = len(self.inputs)
+        return self.op.bind(shape[:count], shape[count:], self.attrs)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of this call."""
+        return int(pick(self.op.macs, self.values()))
+
+    def map_views(self, change: Mapping[str, View]) -> Call:
+        """The call with every view that covers a buffer in `change` moved onto its replacement."""
+
+        def moved(view: View | None) -> View | None:
+            if view is None or view.buffer not in change:
+                return view
+            target = change[view.buffer]
+            return replace(view, buffer=target.buffer, offset=view.offset + target.offset)
+
+        return replace(
+            self,
+            inputs=tuple(moved(view) for view in self.inputs),
+            outputs=tuple(moved(view) for view in self.outputs),
+        )
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One function of the generated C: calls in execution order."""
+
+    name: str
+    calls: tuple[Call, ...]
+
+
+@dataclass(frozen=True)
+class Program:
+    """Entry points that share parameters and state.
+
+    Args:
+        name: prefix of every C symbol.
+        buffers: by name, in order of creation.
+        entries: by name: predict, train, accumulate, apply.
+        values: initial values of the persistent buffers.
+    """
+
+    name: str
+    buffers: Mapping[str, Buffer]
+    entries: Mapping[str, Entry]
+    values: Mapping[str, Array] = field(repr=False)
+
+    def calls(self) -> Iterator[Call]:
+        """All calls of all entry points."""
+        for entry in self.entries.values():
+            yield from entry.calls
+
+    def with_entry(self, entry: Entry, buffers: Mapping[str, Buffer] | None = None) -> Program:
+        """The program with one entry point replaced, and perhaps other buffers."""
+        return replace(
+            self,
+            entries={**self.entries, entry.name: entry},
+            buffers=self.buffers if buffers is None else buffers,
+        )
+
+    def interface(self, entry: str) -> tuple[Buffer, ...]:
+        """The external buffers of an entry point: outputs, inputs, targets, scalars."""
+        used = {view.buffer for call in self.entries[entry].calls for view in call.views}
+        order = (Role.OUTPUT, Role.INPUT, Role.TARGET, Role.SCALAR)
+        found = [b for b in self.buffers.values() if b.name in used and b.role.external]
+        return tuple(sorted(found, key=lambda b: order.index(b.role)))
+
+
+def prune(program: Program) -> Program:
+    """Removes buffers that no call uses. Parameters and frozen weights go too: nothing reads them."""
+    used = {view.buffer for call in program.calls() for view in call.views}
+    buffers = {name: b for name, b in program.buffers.items() if name in used}
+    values = {name: v for name, v in program.values.items() if name in buffers}
+    return replace(program, buffers=buffers, values=values)

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which kernel computes which call."""
+
+from acclimate.tune.select import applicable, select_kernels
+
+__all__ = ["applicable", "select_kernels"]

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Gives every call its kernel and its scratch memory."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import replace
+
+from acclimate.kernels.op import Kernel, pick
+from acclimate.program import Buffer, Call, Entry, Program, Role, View, describe
+
+
+def applicable(call: Call, features: Set[str]) -> list[Kernel]:
+    """Kernels that may compute this call on a target, in the order of their declaration."""
+    values = call.values()
+    return [
+        kernel
+        for kernel in call.op.kernels
+        if kernel.needs <= features and pick(kernel.when, values)
+    ]
+
+
+def select_kernels(program: Program, features: Set[str], cores: int = 1) -> Program:
+    """Takes the first applicable kernel of every call and adds the scratch that it needs.
+
+    Args:
+        program: calls without kernels.
+        features: what the target can do, e.g. {"simd"}.
+        cores: how many cores run a call together; each has its own scratch.
+    """
+    buffers = dict(program.buffers)
+    entries = {}
+    for entry in program.entries.values():
+        calls = []
+        for number, call in enumerate(entry.calls):
+            if not call.op.kernels:
+                calls.append(call)
+                continue
+            kernel = applicable(call, features)[0]
+            words = int(pick(kernel.scratch, call.values())) * cores
+            scratch = None
+            if words:
+                name = f"scratch_{entry.name}_{number}_{describe(call)}"
+                buffers[name] = Buffer(name, (words,), "f32", Role.SCRATCH, call.source)
+                scratch = View.whole(buffers[name])
+            calls.append(replace(call, kernel=kernel, scratch=scratch))
+        entries[entry.name] = Entry(entry.name, tuple(calls))
+    return replace(program, buffers=buffers, entries=entries)

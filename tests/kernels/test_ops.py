@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every kernel against the NumPy meaning of its operator, and every meaning against PyTorch."""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+import sys
+from pathlib import Path
+
+import fuzz
+import harness
+import numpy as np
+import pytest
+import torch_reference
+from hypothesis import given, settings
+
+CASES = [pytest.param(op, n, id=f"{op.name}-{n}") for op, n in harness.case_ids()]
+FUZZ = settings(deadline=None, max_examples=60, derandomize=True, database=None)
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory):
+    return ctypes.CDLL(str(harness.build(tmp_path_factory.mktemp("fast"), harness.FAST)))
+
+
+@pytest.mark.parametrize("optional", [True, False], ids=["all", "required"])
+@pytest.mark.parametrize(("op", "number"), CASES)
+def test_kernels_equal_meaning(library, op, number, optional):
+    harness.check(library, harness.example(op, op.cases[number], number, optional))
+
+
+@pytest.mark.parametrize(("op", "number"), CASES)
+def test_meaning_equals_torch(op, number):
+    torch_reference.check(harness.example(op, op.cases[number], number))
+
+
+@pytest.mark.parametrize("op", harness.OPS, ids=lambda op: op.name)
+def test_meaning_keeps_float32(op):
+    ex = harness.example(op, op.cases[-1], 0)
+    for array, operand in zip(
+        op.evaluate(ex.attrs, ex.inputs, ex.values), op.signature.outputs, strict=True
+    ):
+        assert array is None or array.dtype == harness.DTYPES[operand.dtype]
+
+
+def test_maximum_keeps_the_first_of_equals_and_nan(library):
+    op = harness.max_pool2d.MAX_POOL2D_FWD
+    ex = harness.example(op, op.cases[2], 0)
+    x = ex.inputs[0]
+    x[0, 0], x[0, 1], x[0, 2, 3, 3] = 1.0, -np.inf, np.nan
+    harness.check(library, ex)
+    torch_reference.check(ex)
+
+
+def test_every_kernel_has_a_case():
+    for op in harness.OPS:
+        used = {k for case in op.cases for k in harness.variants(op, op.case_values(case)[0])}
+        assert used == set(op.kernels)
+
+
+def test_cases_stay_in_bounds_and_defined(tmp_path):
+    library = harness.build(tmp_path, harness.SANITIZED)
+    command = [sys.executable, str(Path(harness.__file__)), str(library)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr[-2000:]
+
+
+@FUZZ
+@given(fuzz.linear())
+def test_linear_fuzzed(library, examples):
+    _check_all(library, examples)
+
+
+@FUZZ
+@given(fuzz.conv2d())
+def test_conv2d_fuzzed(library, examples):
+    _check_all(library, examples)
+
+
+@FUZZ
+@given(fuzz.matmul())
+def test_matmul_fuzzed(library, examples):
+    _check_all(library, examples)
+
+
+@FUZZ
+@given(fuzz.max_pool2d())
+def test_max_pool2d_fuzzed(library, examples):
+    _check_all(library, examples)
+
+
+@FUZZ
+@given(fuzz.avg_pool2d())
+def test_avg_pool2d_fuzzed(library, examples):
+    _check_all(library, examples)
+
+
+def _check_all(library, examples):
+    for ex in examples:
+        torch_reference.check(ex)
+        harness.check(library, ex)
