@@ -14,9 +14,9 @@ from acclimate.capture import Loss
 from acclimate.errors import BadOption, nearest
 from acclimate.firmware import Firmware, Stage
 from acclimate.lower import ENTRIES, Optimizer, decompositions, find_optimizer, lower
-from acclimate.passes import PASSES
+from acclimate.passes import LATE_PASSES, PASSES, Pass
 from acclimate.plan import order_calls, plan
-from acclimate.program import verify
+from acclimate.program import Program, prune, verify
 from acclimate.targets import find_target
 from acclimate.tune import select_kernels
 
@@ -66,21 +66,30 @@ def compile(
     capture.check_model(model, criterion, inputs, wanted)
 
     forward = capture.export(model, criterion, inputs, wanted)
-    stages = [Stage("fold_batch_norm", tuple(capture.fold_batch_norm(forward)), None)]
+    folded = tuple(capture.fold_batch_norm(forward))
     table = decompositions()
     predict = capture.trace_predict(forward, data, table)
     joint = capture.trace_joint(forward, data, table) if set(entries) - {"predict"} else None
 
     program = lower(name, predict, joint, rule, entries, seed)
-    stages.append(Stage("lower", (f"{sum(1 for _ in program.calls())} calls",), program))
-    for apply in PASSES:
-        program, changes = apply(program)
-        stages.append(Stage(apply.__name__, tuple(changes), verify(program)))
-    program = order_calls(select_kernels(program, device.features, device.cores))
+    stages = [Stage("fold_batch_norm", folded, program)]
+    stages += _run(PASSES, stages[-1].program)
+    program = order_calls(select_kernels(stages[-1].program, device.features, device.cores))
     stages.append(Stage("order_calls", (), verify(program)))
+    stages += _run(LATE_PASSES, program)
+    program = prune(stages[-1].program)
     placed = plan(program, seconds=solver_seconds, ram_bytes=_ram_bytes(budget))
     title = f"{type(model).__name__}, trained by {rule}"
     return Firmware(program, placed, device, rule.lr, title, f"target {target}", tuple(stages))
+
+
+def _run(passes: Sequence[Pass], program: Program) -> list[Stage]:
+    """Runs passes one after the other; every program in between is checked and kept."""
+    stages = []
+    for apply in passes:
+        program, changes = apply(program)
+        stages.append(Stage(apply.__name__, tuple(changes), verify(program)))
+    return stages
 
 
 def _check_options(name: str, entries: Sequence[str]) -> None:

@@ -20,12 +20,12 @@ class Stage:
     Args:
         name: of the pass.
         changes: what it did, one line each; empty if it found nothing to do.
-        program: after the pass; None before lowering.
+        program: after the pass.
     """
 
     name: str
     changes: tuple[str, ...]
-    program: Program | None
+    program: Program
 
 
 @dataclass(frozen=True)

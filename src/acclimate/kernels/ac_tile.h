@@ -9,9 +9,9 @@
  * of the 32 registers (16 with 256 bits) for the operands. */
 enum { AC_COLUMNS = 16 };
 #ifdef __AVX512F__
-enum { AC_ROWS = 8 };
+enum { AC_ROWS = 8, AC_ROWS_LOG2 = 3 };
 #else
-enum { AC_ROWS = 4 };
+enum { AC_ROWS = 4, AC_ROWS_LOG2 = 2 };
 #endif
 
 /* tile[i][j] = sum over t < taps, k < length of
@@ -73,17 +73,65 @@ static inline void ac_tile_store(float *restrict to, int32_t step, float tile[AC
                 to[i * step + j] = tile[i][j];
 }
 
+/* to[i * step + j] = ac_blend(itself, tile[i][j]) for i < rows, j < columns; both may be larger than the
+ * tile. */
+static inline void ac_tile_blend(float *restrict to, int32_t step, float tile[AC_ROWS][AC_COLUMNS],
+                                 int32_t rows, int32_t columns, float keep, float scale) {
+    for (int32_t i = 0; i < AC_ROWS && i < rows; i++)
+        if (columns >= AC_COLUMNS)
+            for (int32_t j = 0; j < AC_COLUMNS; j++)
+                to[i * step + j] = ac_blend(to[i * step + j], tile[i][j], keep, scale);
+        else
+            for (int32_t j = 0; j < columns; j++)
+                to[i * step + j] = ac_blend(to[i * step + j], tile[i][j], keep, scale);
+}
+
+/* Interleaves the two halves of v[2 * half], `times` times: 2^times rows of equal length are transposed. */
+static inline void ac_riffle(float *restrict v, int32_t half, int32_t times) {
+    float mixed[AC_COLUMNS * AC_COLUMNS];
+    for (int32_t n = 0; n < times; n++) {
+        for (int32_t i = 0; i < half; i++) {
+            mixed[2 * i] = v[i];
+            mixed[2 * i + 1] = v[i + half];
+        }
+        for (int32_t i = 0; i < 2 * half; i++)
+            v[i] = mixed[i];
+    }
+}
+
 /* to[j * step + i] = ac_blend(itself, tile[i][j]) for i < rows, j < columns; both may be larger than the
  * tile. */
 static inline void ac_tile_blend_turned(float *restrict to, int32_t step, float tile[AC_ROWS][AC_COLUMNS],
                                         int32_t rows, int32_t columns, float keep, float scale) {
+    float turned[AC_COLUMNS * AC_ROWS];
+    for (int32_t i = 0; i < AC_ROWS; i++)
+        for (int32_t j = 0; j < AC_COLUMNS; j++)
+            turned[i * AC_COLUMNS + j] = tile[i][j];
+    ac_riffle(turned, AC_ROWS * AC_COLUMNS / 2, AC_ROWS_LOG2);
     for (int32_t j = 0; j < AC_COLUMNS && j < columns; j++)
         if (rows >= AC_ROWS)
             for (int32_t i = 0; i < AC_ROWS; i++)
-                to[j * step + i] = ac_blend(to[j * step + i], tile[i][j], keep, scale);
+                to[j * step + i] = ac_blend(to[j * step + i], turned[j * AC_ROWS + i], keep, scale);
         else
             for (int32_t i = 0; i < rows; i++)
-                to[j * step + i] = ac_blend(to[j * step + i], tile[i][j], keep, scale);
+                to[j * step + i] = ac_blend(to[j * step + i], turned[j * AC_ROWS + i], keep, scale);
+}
+
+/* to[length][AC_COLUMNS] = transpose of from[rows,length], zero in columns from `rows` on. */
+static inline void ac_turn(float *restrict to, const float *restrict from, int32_t rows, int32_t length) {
+    int32_t k = 0;
+    for (; rows >= AC_COLUMNS && k + AC_COLUMNS <= length; k += AC_COLUMNS) {
+        float block[AC_COLUMNS * AC_COLUMNS];
+        for (int32_t i = 0; i < AC_COLUMNS; i++)
+            for (int32_t j = 0; j < AC_COLUMNS; j++)
+                block[i * AC_COLUMNS + j] = from[i * length + k + j];
+        ac_riffle(block, AC_COLUMNS * AC_COLUMNS / 2, 4);
+        for (int32_t i = 0; i < AC_COLUMNS * AC_COLUMNS; i++)
+            to[k * AC_COLUMNS + i] = block[i];
+    }
+    for (; k < length; k++)
+        for (int32_t i = 0; i < AC_COLUMNS; i++)
+            to[k * AC_COLUMNS + i] = i < rows ? from[i * length + k] : 0.0f;
 }
 
 /* Sum of v[count]. */

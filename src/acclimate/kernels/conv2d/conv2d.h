@@ -49,6 +49,32 @@ void ac_conv2d_step_f32(float *restrict w, float *restrict b, const float *restr
 /* Variants for targets with wide vector registers. They compute the same under the conditions of
  * `Kernel.when`. */
 
+/* R = S = stride = groups = 1, no padding: the pixels of the input are the columns of a matrix. */
+void ac_conv2d_fwd_f32_pointwise(float *restrict y, const float *restrict x, const float *restrict w,
+                                 const float *restrict b, float *restrict scratch, int32_t N, int32_t C,
+                                 int32_t H, int32_t W, int32_t K, int32_t R, int32_t S, int32_t P, int32_t Q,
+                                 int32_t stride_h, int32_t stride_w, int32_t pad_top, int32_t pad_left,
+                                 int32_t dilation_h, int32_t dilation_w, int32_t groups, float lo, float hi,
+                                 int32_t core, int32_t cores);
+void ac_conv2d_bwd_x_f32_pointwise(float *restrict dx, const float *restrict dy, const float *restrict w,
+                                   const float *restrict b, float *restrict scratch, int32_t N, int32_t C,
+                                   int32_t H, int32_t W, int32_t K, int32_t R, int32_t S, int32_t P,
+                                   int32_t Q, int32_t stride_h, int32_t stride_w, int32_t pad_top,
+                                   int32_t pad_left, int32_t dilation_h, int32_t dilation_w, int32_t groups,
+                                   float lo, float hi, int32_t core, int32_t cores);
+void ac_conv2d_bwd_w_f32_pointwise(float *restrict dw, float *restrict db, const float *restrict dy,
+                                   const float *restrict x, float *restrict scratch, int32_t N, int32_t C,
+                                   int32_t H, int32_t W, int32_t K, int32_t R, int32_t S, int32_t P,
+                                   int32_t Q, int32_t stride_h, int32_t stride_w, int32_t pad_top,
+                                   int32_t pad_left, int32_t dilation_h, int32_t dilation_w, int32_t groups,
+                                   int32_t accumulate, int32_t core, int32_t cores);
+void ac_conv2d_step_f32_pointwise(float *restrict w, float *restrict b, const float *restrict dy,
+                                  const float *restrict x, float lr, float *restrict scratch, int32_t N,
+                                  int32_t C, int32_t H, int32_t W, int32_t K, int32_t R, int32_t S, int32_t P,
+                                  int32_t Q, int32_t stride_h, int32_t stride_w, int32_t pad_top,
+                                  int32_t pad_left, int32_t dilation_h, int32_t dilation_w, int32_t groups,
+                                  float weight_decay, int32_t core, int32_t cores);
+
 /* groups = 1, R * S <= AC_TAPS: panels of the input (of dy for bwd_x) times weights in tiles. */
 void ac_conv2d_fwd_f32_dense(float *restrict y, const float *restrict x, const float *restrict w,
                              const float *restrict b, float *restrict scratch, int32_t N, int32_t C,

@@ -2,13 +2,6 @@
 #include "conv2d.h"
 #include "conv2d_panel.h"
 
-/* to[pixels][AC_COLUMNS] = transpose of the first rows of dy[rows,pixels], zero behind them. */
-static void turn(float *restrict to, const float *restrict dy, int32_t pixels, int32_t rows) {
-    for (int32_t j = 0; j < AC_COLUMNS; j++)
-        for (int32_t i = 0; i < pixels; i++)
-            to[i * AC_COLUMNS + j] = j < rows ? dy[j * pixels + i] : 0.0f;
-}
-
 /* Both outputs become keep * old + scale * gradient. */
 static void blend_gradient(float *restrict w, float *restrict b, const float *restrict dy,
                            const float *restrict x, float *restrict scratch, const ac_conv2d *v, float keep,
@@ -28,11 +21,12 @@ static void blend_gradient(float *restrict w, float *restrict b, const float *re
         for (int32_t c = first / area; c * area < last; c++)
             ac_fill_panels(scratch + c * panels.channel, x + (n * v->C + c) * v->H * v->W, &panels, v);
         for (int32_t k = 0; k < v->K; k += AC_COLUMNS) {
-            turn(turned, dyn + k * pixels, pixels, v->K - k);
+            ac_turn(turned, dyn + k * pixels, v->K - k, pixels);
             for (int32_t i = first; i < last; i += AC_ROWS) {
-                for (int32_t m = 0; m < AC_ROWS; m++) {
-                    const int32_t at = ac_min_i32(i + m, last - 1);
-                    row[m] = at / area * panels.channel + panels.tap[at % area];
+                for (int32_t m = 0, c = i / area, tap_x = i % area; m < AC_ROWS; m++) {
+                    row[m] = c * panels.channel + panels.tap[tap_x];
+                    tap_x = tap_x + 1 < area ? tap_x + 1 : 0;
+                    c = tap_x == 0 && c + 1 < v->C ? c + 1 : c;
                 }
                 ac_tile_product(tile, scratch, row, tap, 1, turned, tap, AC_COLUMNS, 1, pixels);
                 ac_tile_blend_turned(w + k * weights + i, weights, tile, last - i, v->K - k, kept, scale);

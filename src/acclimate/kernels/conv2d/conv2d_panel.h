@@ -83,4 +83,27 @@ static inline void ac_fill_panels(float *restrict panel, const float *restrict x
     }
 }
 
+/* Pixels that a filter computes at once, in 8 vectors of 512 bits. */
+enum { AC_BLOCK = 128 };
+
+/* y[i] = clamp(bias + sum over t < taps of w[t] * x[tap[t] + i], lo, hi) for i < pixels. */
+static inline void ac_filter(float *restrict y, const float *restrict x, const int32_t *restrict tap,
+                             const float *restrict w, int32_t taps, int32_t pixels, float bias, float lo,
+                             float hi) {
+    for (int32_t i = 0; i < pixels; i += AC_BLOCK) {
+        float sum[AC_BLOCK];
+        for (int32_t j = 0; j < AC_BLOCK; j++)
+            sum[j] = bias;
+        for (int32_t t = 0; t < taps; t++)
+            for (int32_t j = 0; j < AC_BLOCK; j++)
+                sum[j] += w[t] * x[tap[t] + i + j];
+        if (pixels - i >= AC_BLOCK)
+            for (int32_t j = 0; j < AC_BLOCK; j++)
+                y[i + j] = ac_clampf(sum[j], lo, hi);
+        else
+            for (int32_t j = 0; j < pixels - i; j++)
+                y[i + j] = ac_clampf(sum[j], lo, hi);
+    }
+}
+
 #endif

@@ -26,10 +26,37 @@ _SIZES = (*_SHAPES, *_GEOMETRY)
 _SIMD = frozenset({"simd"})
 _TAPS = 64  # AC_TAPS
 _COLUMNS = 16  # AC_COLUMNS
+_BLOCK = 128  # AC_BLOCK
 
 
 def _dense(R: int, S: int, groups: int) -> bool:
     return groups == 1 and R * S <= _TAPS
+
+
+def _pointwise(
+    H: int, W: int, R: int, S: int, P: int, Q: int, stride_h: int, stride_w: int, groups: int
+) -> bool:
+    return (R, S, stride_h, stride_w, groups, P, Q) == (1, 1, 1, 1, 1, H, W)
+
+
+def _depthwise(C: int, K: int, R: int, S: int, groups: int) -> bool:
+    return groups == C == K and R * S <= _TAPS
+
+
+def _input_tail(C: int) -> int:
+    return C * _COLUMNS
+
+
+def _output_tail(K: int) -> int:
+    return K * _COLUMNS
+
+
+def _turned_pixels(P: int, Q: int) -> int:
+    return P * Q * _COLUMNS
+
+
+def _input_panel(R: int, S: int, P: int, Q: int, stride_h: int, dilation_h: int) -> int:
+    return _channel_panels(R, S, P, Q, stride_h, dilation_h) + _BLOCK
 
 
 def _channel_panels(R: int, S: int, P: int, Q: int, stride_h: int, dilation_h: int) -> int:
@@ -114,7 +141,11 @@ CONV2D_FWD = Op(
     macs=_macs,
     sizes=(*_SIZES, "lo", "hi"),
     kernels=(
+        Kernel("ac_conv2d_fwd_f32_pointwise", "conv2d_pointwise.c", _SIMD, _pointwise, _input_tail),
         Kernel("ac_conv2d_fwd_f32_dense", "conv2d_fwd_dense.c", _SIMD, _dense, _input_panels),
+        Kernel(
+            "ac_conv2d_fwd_f32_depthwise", "conv2d_fwd_depthwise.c", _SIMD, _depthwise, _input_panel
+        ),
         Kernel("ac_conv2d_fwd_f32", "conv2d_fwd.c"),
     ),
     cases=(*_CASES, *_CLAMPED),
@@ -129,6 +160,9 @@ CONV2D_BWD_X = Op(
     macs=_macs,
     sizes=(*_SIZES, "lo", "hi"),
     kernels=(
+        Kernel(
+            "ac_conv2d_bwd_x_f32_pointwise", "conv2d_pointwise.c", _SIMD, _pointwise, _output_tail
+        ),
         Kernel("ac_conv2d_bwd_x_f32_dense", "conv2d_bwd_x_dense.c", _SIMD, _dense, _output_panels),
         Kernel("ac_conv2d_bwd_x_f32", "conv2d_bwd_x.c"),
     ),
@@ -164,6 +198,13 @@ CONV2D_STEP = Op(
     macs=_macs,
     sizes=(*_SIZES, "weight_decay"),
     kernels=(
+        Kernel(
+            "ac_conv2d_step_f32_pointwise",
+            "conv2d_bwd_w_pointwise.c",
+            _SIMD,
+            _pointwise,
+            _turned_pixels,
+        ),
         Kernel("ac_conv2d_step_f32_dense", "conv2d_bwd_w_dense.c", _SIMD, _dense, _gradient_panels),
         Kernel("ac_conv2d_step_f32", "conv2d_bwd_w.c"),
     ),

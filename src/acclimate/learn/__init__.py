@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Strategies that drive a device through learning in the field."""
+
+from acclimate.learn.adaptation import (
+    AdaptationResult,
+    AdaptationSpec,
+    Epoch,
+    Survey,
+    TrainableDevice,
+    adapt,
+    evaluate,
+    survey,
+)
+
+__all__ = [
+    "AdaptationResult",
+    "AdaptationSpec",
+    "Epoch",
+    "Survey",
+    "TrainableDevice",
+    "adapt",
+    "evaluate",
+    "survey",
+]

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Adapts a keyword spotter on its device to the noise of the place where it is.
+
+The device keeps some labelled utterances, clean. On site it records the noise, mixes it under them,
+and trains on the mixtures, with fresh pieces of noise in every epoch.
+
+Source: Cioflan et al., on-device domain adaptation for noise-robust keyword spotting
+(pulp-platform/odda-for-kws). Numbers the source leaves open (optimizer on the device, learning
+rate, epochs) are fields of `AdaptationSpec`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from acclimate.data.clips import F32, I64, Clips, choose_balanced
+from acclimate.data.features import FrontEnd
+from acclimate.data.mixing import MixSpec, mix_clips
+from acclimate.data.noise import QUIET, NoiseRecording, Place
+from acclimate.errors import BadOption
+
+
+class TrainableDevice(Protocol):
+    """Anything that learns in steps of N samples: C on the host, on a simulator, on a board."""
+
+    def train(self, x: F32, y: I64, lr: float) -> float:
+        """One step on x[N,1,49,10], y[N]; returns the loss before it."""
+        ...
+
+    def predict(self, x: F32) -> F32:
+        """Scores of x[N,1,49,10]: s[N,classes]."""
+        ...
+
+
+@dataclass(frozen=True)
+class AdaptationSpec:
+    """How a device adapts.
+
+    Attributes:
+        snr_db: speech against noise in the mixtures.
+        epochs: passes over the stored utterances.
+        lr: learning rate of every step.
+        seed: chooses utterances, order, shifts and pieces of noise.
+        utterances_per_class: how many the device stores; None for all there are.
+        shift_ms: speech moves by up to this in the mixtures.
+        clean_share: share of each epoch without noise, against forgetting.
+        batch: N that the device was built for.
+    """
+
+    snr_db: float = 0.0
+    epochs: int = 10
+    lr: float = 0.003
+    seed: int = 0
+    utterances_per_class: int | None = 8
+    shift_ms: float = 200.0
+    clean_share: float = 0.0
+    batch: int = 1
+
+    def __post_init__(self) -> None:
+        counts = (self.epochs, self.batch, self.utterances_per_class or 1)
+        if min(counts) < 1 or self.lr <= 0 or not 0 <= self.clean_share <= 1:
+            raise BadOption(
+                "adaptation needs at least one epoch, one utterance, batch 1, lr > 0 and a "
+                "clean_share within 0 .. 1",
+                found=repr(self),
+            )
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One finished epoch: its number from 1, and the mean loss of its steps."""
+
+    number: int
+    loss: float
+
+
+@dataclass(frozen=True)
+class AdaptationResult:
+    """What an adaptation did: stored utterances, training steps, and every epoch."""
+
+    utterances: int
+    steps: int
+    epochs: tuple[Epoch, ...]
+
+
+def adapt(
+    device: TrainableDevice,
+    utterances: Clips,
+    noise: NoiseRecording,
+    front_end: FrontEnd,
+    spec: AdaptationSpec = AdaptationSpec(),
+    progress: Callable[[Epoch], None] | None = None,
+) -> AdaptationResult:
+    """Trains a device on stored utterances in the noise of a place.
+
+    Args:
+        device: changes its weights.
+        utterances: labelled and clean; `spec` says how many of them are stored.
+        noise: recorded on site, the training part of a `Place`.
+        front_end: features as the network was trained with.
+        spec: how long, how fast, how loud.
+        progress: called after every epoch.
+
+    Raises:
+        BadOption: the loss is no longer a number: lr is too high.
+    """
+    rng = np.random.default_rng(spec.seed)
+    stored = utterances
+    if spec.utterances_per_class is not None:
+        stored = stored.take(choose_balanced(stored.labels, spec.utterances_per_class, rng))
+    steps, epochs = 0, []
+    for number in range(1, spec.epochs + 1):
+        x, y = _mix_epoch(stored, noise, front_end, spec, rng)
+        losses = []
+        for at in range(0, len(y), spec.batch):
+            # Whole batches only: the last one is filled up from the start of the epoch.
+            chosen = np.arange(at, at + spec.batch) % len(y)
+            losses.append(device.train(x[chosen], y[chosen], spec.lr))
+        steps += len(losses)
+        epochs.append(Epoch(number, float(np.mean(losses))))
+        if not math.isfinite(epochs[-1].loss):
+            raise BadOption(
+                f"adaptation diverged in epoch {number} with lr={spec.lr:g}",
+                found=f"loss {epochs[-1].loss}",
+                hint=f"lr={spec.lr / 10:g}",
+            )
+        if progress is not None:
+            progress(epochs[-1])
+    return AdaptationResult(len(stored), steps, tuple(epochs))
+
+
+def _mix_epoch(
+    stored: Clips,
+    noise: NoiseRecording,
+    front_end: FrontEnd,
+    spec: AdaptationSpec,
+    rng: np.random.Generator,
+) -> tuple[F32, I64]:
+    """x[N,1,49,10] and y[N] of one epoch, in random order."""
+    shuffled = stored.take(rng.permutation(len(stored)))
+    samples, labels = shuffled.samples, shuffled.labels
+    mix = MixSpec(spec.snr_db, spec.snr_db, spec.shift_ms)
+    clean = round(spec.clean_share * len(labels))
+    parts = [
+        mix_clips(samples[part], labels[part], [recording], mix, rng)
+        for part, recording in ((slice(clean), QUIET), (slice(clean, None), noise))
+    ]
+    again = rng.permutation(len(labels))
+    return front_end(np.concatenate(parts))[again], labels[again]
+
+
+def evaluate(
+    device: TrainableDevice,
+    clips: Clips,
+    front_end: FrontEnd,
+    noise: NoiseRecording | None = None,
+    *,
+    snr_db: float = 0.0,
+    seed: int = 0,
+    batch: int = 1,
+) -> float:
+    """Share of clips that a device names right.
+
+    Args:
+        device: only predicts.
+        clips: of speakers it has not learned from.
+        front_end: features as the network was trained with.
+        noise: the test part of a `Place`; None leaves the clips clean.
+        snr_db: speech against noise.
+        seed: chooses the piece of noise under each clip.
+        batch: N that the device was built for.
+
+    Returns:
+        Accuracy within 0 .. 1.
+    """
+    mix = MixSpec(snr_db, snr_db, shift_ms=0.0)
+    rng = np.random.default_rng(seed)
+    mixed = mix_clips(clips.samples, clips.labels, [noise or QUIET], mix, rng)
+    x = front_end(mixed)
+    right = 0
+    for at in range(0, len(clips), batch):
+        chosen = np.arange(at, at + batch)
+        scores = device.predict(x[chosen % len(clips)])
+        inside = chosen < len(clips)
+        right += int((scores.argmax(1) == clips.labels[chosen % len(clips)])[inside].sum())
+    return right / len(clips)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Accuracy of one network, within 0 .. 1: without noise, and in every place at one ratio."""
+
+    snr_db: float
+    clean: float
+    places: tuple[tuple[str, float], ...]
+
+    def at(self, place: str) -> float:
+        """Accuracy at one place."""
+        return dict(self.places)[place]
+
+    def elsewhere(self, place: str) -> float:
+        """Mean accuracy at every other place."""
+        return float(np.mean([accuracy for name, accuracy in self.places if name != place]))
+
+
+def survey(
+    device: TrainableDevice,
+    clips: Clips,
+    front_end: FrontEnd,
+    places: Iterable[Place],
+    *,
+    snr_db: float = 0.0,
+    seed: int = 0,
+    batch: int = 1,
+) -> Survey:
+    """Measures a device on clean clips and in the test noise of every place; see `evaluate`."""
+
+    def accuracy(noise: NoiseRecording | None) -> float:
+        return evaluate(device, clips, front_end, noise, snr_db=snr_db, seed=seed, batch=batch)
+
+    by_place = tuple((place.name, accuracy(place.test)) for place in places)
+    return Survey(snr_db, accuracy(None), by_place)

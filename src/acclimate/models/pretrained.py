@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pretrained keyword spotter: weights in safetensors, everything known about them in a sidecar."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from safetensors import SafetensorError
+
+from acclimate.data.features import FrontEnd, MfccSpec, Normalisation
+from acclimate.errors import CorruptFile
+from acclimate.models.dscnn import DSCNN
+
+CHECKPOINTS = Path(__file__).parent / "checkpoints"
+_NAME = "dscnn_s_kws"
+
+
+@dataclass(frozen=True)
+class KwsTraining:
+    """Hyper-parameters of the noise-aware training.
+
+    Attributes:
+        seed: of weights, order, mixtures and augmentation.
+        epochs: passes over the training clips, each with fresh mixtures.
+        batch: clips per step.
+        lr: peak of the one-cycle schedule of AdamW.
+        weight_decay: of AdamW.
+        label_smoothing: share of the target spread over all classes.
+        weight_average: decay of the moving average of the weights, which is what is kept.
+        snr_low_db: loudest noise.
+        snr_high_db: faintest noise.
+        shift_ms: speech moves by up to this.
+        quiet_share: share of the clips that stay clean.
+        speed: words are slower or faster by up to this share, and lower or higher.
+        gain_low_db: faintest mixture against the recording.
+        gain_high_db: loudest mixture.
+        channel: deviation of a random offset of each coefficient [deviations of the coefficient],
+            which is what another microphone or room adds.
+    """
+
+    seed: int = 0
+    epochs: int = 200
+    batch: int = 64
+    lr: float = 3e-3
+    weight_decay: float = 1e-2
+    label_smoothing: float = 0.1
+    weight_average: float = 0.995
+    snr_low_db: float = -5.0
+    snr_high_db: float = 10.0
+    shift_ms: float = 200.0
+    quiet_share: float = 0.25
+    speed: float = 0.15
+    gain_low_db: float = -10.0
+    gain_high_db: float = 6.0
+    channel: float = 0.5
+
+
+@dataclass(frozen=True)
+class KwsCheckpoint:
+    """What is known about the weights.
+
+    Attributes:
+        classes: names in the order of the outputs.
+        data: speech that it learned from and was measured with, with licence and attribution.
+        noises: noises that it learned from, each with author and licence.
+        training: hyper-parameters.
+        front_end: features that the network expects.
+        snr_db: of the accuracies in noise.
+        accuracy: share of test clips named right: "clean", then in the noise of each place.
+        sha256: of the weights file.
+    """
+
+    classes: tuple[str, ...]
+    data: str
+    noises: tuple[str, ...]
+    training: KwsTraining
+    front_end: FrontEnd
+    snr_db: float
+    accuracy: tuple[tuple[str, float], ...]
+    sha256: str
+
+
+def save_dscnn_s_kws(model: DSCNN, info: KwsCheckpoint, folder: Path = CHECKPOINTS) -> None:
+    """Writes weights and sidecar; `info.sha256` is replaced by that of the file."""
+    weights = safetensors.torch.save(model.state_dict())
+    fields = asdict(info) | {"sha256": hashlib.sha256(weights).hexdigest()}
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(folder / f"{_NAME}.safetensors", weights)
+    _write(folder / f"{_NAME}.json", (json.dumps(fields, indent=2) + "\n").encode())
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Replaces a file in one step."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        file.write(content)
+    os.chmod(file.name, 0o644)  # noqa: PTH101
+    os.replace(file.name, path)  # noqa: PTH105
+
+
+def load_dscnn_s_kws(folder: Path = CHECKPOINTS) -> tuple[DSCNN, KwsCheckpoint]:
+    """Loads the keyword spotter DS-CNN-S, trained noise-aware on Speech Commands.
+
+    Args:
+        folder: where the two files are.
+
+    Returns:
+        The network in eval mode, and what is known about it.
+
+    Raises:
+        CorruptFile: a file is missing or damaged, or the two do not belong together.
+    """
+    sidecar, weights_file = folder / f"{_NAME}.json", folder / f"{_NAME}.safetensors"
+    try:
+        info = _checkpoint(json.loads(sidecar.read_text()))
+        weights = weights_file.read_bytes()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _corrupt("cannot be read", repr(error), sidecar) from error
+    if (found := hashlib.sha256(weights).hexdigest()) != info.sha256:
+        raise _corrupt(f"has another checksum than sha256 {info.sha256}", found, weights_file)
+    model = DSCNN("S", len(info.classes))
+    try:
+        model.load_state_dict(safetensors.torch.load(weights))
+    except (SafetensorError, RuntimeError) as error:
+        raise _corrupt("does not fit DS-CNN-S", str(error), weights_file) from error
+    return model.eval(), info
+
+
+def _corrupt(what: str, found: str, path: Path) -> CorruptFile:
+    return CorruptFile(
+        f"the keyword spotter {what}",
+        found=found,
+        where=str(path),
+        hint="pip install --force-reinstall acclimate; or python recipes/kws_adaptation/pretrain.py",
+    )
+
+
+def _checkpoint(fields: dict[str, Any]) -> KwsCheckpoint:
+    """The inverse of `asdict`: JSON has no tuples and no classes."""
+    front_end = fields["front_end"]
+    mean, std = (tuple(front_end["normalisation"][key]) for key in ("mean", "std"))
+    nested = {
+        "classes": tuple(fields["classes"]),
+        "noises": tuple(fields["noises"]),
+        "training": KwsTraining(**fields["training"]),
+        "front_end": FrontEnd(MfccSpec(**front_end["spec"]), Normalisation(mean, std)),
+        "accuracy": tuple((name, value) for name, value in fields["accuracy"]),
+    }
+    return KwsCheckpoint(**(fields | nested))

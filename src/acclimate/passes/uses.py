@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who reads and who writes a buffer; and edits that keep both consistent."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from acclimate.kernels.loop.op import Map
+from acclimate.program import Buffer, Call, Entry, Program, Role, View
+
+
+@dataclass(frozen=True)
+class Uses:
+    """Numbers of the calls that read and that write each buffer."""
+
+    readers: Mapping[str, list[int]]
+    writers: Mapping[str, list[int]]
+
+
+def uses(calls: Sequence[Call]) -> Uses:
+    """Readers and writers of every buffer; an accumulating call is both."""
+    readers: dict[str, list[int]] = defaultdict(list)
+    writers: dict[str, list[int]] = defaultdict(list)
+    for number, call in enumerate(calls):
+        for name in {view.buffer for view in call.reads}:
+            readers[name].append(number)
+        for name in {view.buffer for view in call.writes}:
+            writers[name].append(number)
+    return Uses(readers, writers)
+
+
+Rewrite = Callable[[list[Call], dict[str, Buffer]], str | None]
+
+
+def rewrite_until_done(program: Program, step: Rewrite) -> tuple[Program, list[str]]:
+    """Applies a rewrite to every entry point until it finds nothing more.
+
+    Args:
+        program: what to change.
+        step: changes the calls in place once and says what it did, or returns None.
+
+    Returns:
+        The new program, and what was done.
+    """
+    changes: list[str] = []
+    entries = {}
+    buffers = dict(program.buffers)
+    for entry in program.entries.values():
+        calls = list(entry.calls)
+        while (done := step(calls, buffers)) is not None:
+            changes.append(f"{entry.name}: {done}")
+        entries[entry.name] = Entry(entry.name, tuple(calls))
+    used = {v.buffer for e in entries.values() for call in e.calls for v in call.views}
+    kept = {name: b for name, b in buffers.items() if name in used or not b.role.in_arena}
+    return replace(program, entries=entries, buffers=kept), changes
+
+
+def private(buffers: Mapping[str, Buffer], name: str) -> bool:
+    """True for a buffer that only the calls of one entry point see."""
+    return buffers[name].role is Role.ACTIVATION
+
+
+def whole(view: View | None, buffers: Mapping[str, Buffer]) -> bool:
+    """True if the view is exactly a whole private buffer."""
+    return view is not None and private(buffers, view.buffer) and view.covers(buffers[view.buffer])
+
+
+def single_map(call: Call) -> Map | None:
+    """The attributes of a loop with one output that it sets."""
+    attrs = call.attrs
+    simple = isinstance(attrs, Map) and len(attrs.exprs) == 1 and not call.accumulate
+    return attrs if simple else None
+
+
+def written_between(calls: Sequence[Call], names: set[str], first: int, last: int) -> bool:
+    """True if one of these buffers is written by a call strictly between two calls."""
+    return any(view.buffer in names for call in calls[first + 1 : last] for view in call.writes)
