@@ -52,13 +52,25 @@ class Forward:
         return [node for node in self.graph_module.graph.nodes if node.op == "placeholder"]
 
 
+class _Loss(nn.Module):
+    """A loss function as a module."""
+
+    def __init__(self, function: Loss) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, outputs: Any, target: Any) -> Tensor:
+        return self.function(outputs, target)
+
+
 class _WithLoss(nn.Module):
     """(inputs, target) -> (loss, outputs): the module that is exported."""
 
     def __init__(self, model: nn.Module, loss: Loss) -> None:
         super().__init__()
         self.model = model
-        self.loss = loss
+        # A module of its own, so that its operators are known to belong to the loss.
+        self.loss = loss if isinstance(loss, nn.Module) else _Loss(loss)
 
     def forward(self, inputs: tuple[Tensor, ...], target: Any) -> tuple[Tensor, Any]:
         outputs = self.model(*inputs)
@@ -68,13 +80,10 @@ class _WithLoss(nn.Module):
 @contextmanager
 def plain_kernels() -> Iterator[None]:
     """PyTorch decomposes attention and recurrent layers into plain operators inside this context."""
-    with (
-        warnings.catch_warnings(),
-        sdpa_kernel(SDPBackend.MATH),
-        torch.backends.mkldnn.flags(enabled=False),
-    ):
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        yield
+        with sdpa_kernel(SDPBackend.MATH), torch.backends.mkldnn.flags(enabled=False):
+            yield
 
 
 def export(model: nn.Module, loss: Loss, inputs: tuple[Tensor, ...], target: Any) -> Forward:

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._functorch._aot_autograd.logging_utils import setup_stacktrace_preservation_hooks
 from torch.func import functionalize
 from torch.fx import Graph, GraphModule, Interpreter, Node
 from torch.fx.experimental.proxy_tensor import make_fx
@@ -100,6 +101,7 @@ def trace_joint(forward: Forward, data: tuple[Tensor, ...], table: Decomposition
         by_name = {slot.name: leaf for slot, leaf in zip(slots, leaves, strict=True)}
         if not loss.requires_grad:
             raise _nothing(forward)
+        setup_stacktrace_preservation_hooks([loss.grad_fn])  # backward nodes get their forward number
         grads = torch.autograd.grad(loss, [by_name[name] for name in trained], allow_unused=True)
         used[:] = [grad is not None for grad in grads]
         return [result.detach() for result in results] + [g for g in grads if g is not None]

@@ -37,12 +37,20 @@ class EntryText:
 
 @dataclass(frozen=True)
 class Member:
-    """One member of the arena union."""
+    """One buffer of the arena union."""
 
     name: str
     type: str
     size: int
     offset: int
+
+
+@dataclass(frozen=True)
+class Group:
+    """The buffers of one entry point in the arena union."""
+
+    entry: str
+    members: list[Member]
 
 
 @dataclass(frozen=True)
@@ -101,9 +109,14 @@ def _arena_table(plan: EntryPlan) -> list[str]:
         span = f"{life.first}..{life.last}"
         shape = f"{b.dtype}[{','.join(map(str, b.shape))}]"
         rows.append(
-            f"{low:8} .. {low + b.size_bytes - 1:7} {b.size_bytes:7}  {span:<11}  {b.name} {shape}"
+            f"{low:8} .. {low + b.size_bytes - 1:7} {b.size_bytes:7}  {span:<9}  {_short(b)} {shape}"
         )
     return rows
+
+
+def _short(buffer: Buffer) -> str:
+    """The name of a buffer within its entry point."""
+    return buffer.name.partition(".")[2]
 
 
 def static_table(program: Program) -> list[str]:
@@ -115,18 +128,17 @@ def static_table(program: Program) -> list[str]:
     return [f"{role:<10} {sum(n):>8} in {len(n)} tensors" for role, n in sizes.items()] or ["none"]
 
 
-def members(plan: Plan) -> list[Member]:
-    """Members of the arena union, of all entry points."""
-    return [
-        Member(
-            life.buffer.name,
-            C_TYPES[life.buffer.dtype],
-            life.buffer.size,
-            entry.offsets[life.buffer.name],
-        )
-        for entry in plan.entries.values()
-        for life in entry.lives
+def groups(plan: Plan) -> list[Group]:
+    """Buffers of the arena union by entry point."""
+    found = [
+        Group(name, [_member(life.buffer, entry) for life in entry.lives])
+        for name, entry in plan.entries.items()
     ]
+    return [group for group in found if group.members]
+
+
+def _member(buffer: Buffer, plan: EntryPlan) -> Member:
+    return Member(_short(buffer), C_TYPES[buffer.dtype], buffer.size, plan.offsets[buffer.name])
 
 
 def headers(program: Program) -> list[str]:

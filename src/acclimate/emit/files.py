@@ -79,7 +79,7 @@ def emit(
             "model.c.jinja",
             common,
             static_table=document.static_table(program),
-            members=document.members(plan),
+            groups=document.groups(plan),
             headers=document.headers(program),
             loops=loops.texts(),
         ),

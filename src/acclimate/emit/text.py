@@ -78,15 +78,19 @@ def call_text(program: Program, call: Call, number: int, loops: LoopLibrary) -> 
 
 
 def _comment(program: Program, call: Call, number: int) -> str:
+    """`12  fc1.linear_fwd  pool[1,64] -> scores[1,12]  kws.py:18  768 MAC`."""
+    data = [v for v in call.inputs if v is not None and not program.buffers[v.buffer].role.persistent]
+    inputs = ", ".join(_short(v) for v in data if program.buffers[v.buffer].role is not Role.SCALAR)
     outputs = ", ".join(_short(v) for v in call.writes)
-    inputs = ", ".join(_short(v) for v in call.inputs if v is not None)
-    parts = [f"{number:3}", describe(call), f"{inputs} -> {outputs}", str(call.source)]
-    parts += [f"{call.macs:,} MAC"] if call.macs else []
-    return "  ".join(part for part in parts if part).replace("*/", "* /")
+    work = ".".join(part for part in (call.source.module, describe(call)) if part)
+    place = f"{call.source.file}:{call.source.line}" if call.source.file else ""
+    macs = f"{call.macs:,} MAC" if call.macs else ""
+    parts = [f"{number:3}", work, f"{inputs} -> {outputs}".strip(), place, macs]
+    return "  ".join(part for part in parts if part)
 
 
 def _short(view: View) -> str:
-    return f"{view.buffer}[{','.join(map(str, view.shape))}]"
+    return f"{view.buffer.rpartition('.')[2]}[{','.join(map(str, view.shape))}]"
 
 
 def _kernel_call(program: Program, call: Call) -> tuple[str, list[str]]:

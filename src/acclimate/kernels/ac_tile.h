@@ -134,18 +134,36 @@ static inline void ac_turn(float *restrict to, const float *restrict from, int32
             to[k * AC_COLUMNS + i] = i < rows ? from[i * length + k] : 0.0f;
 }
 
+/* Sum of the lanes, as a tree. */
+static inline float ac_lane_sum(float lane[AC_COLUMNS]) {
+    for (int32_t half = AC_COLUMNS / 2; half > 0; half /= 2)
+        for (int32_t j = 0; j < half; j++)
+            lane[j] += lane[j + half];
+    return lane[0];
+}
+
 /* Sum of v[count]. */
 static inline float ac_sum(const float *restrict v, int32_t count) {
-    float lane[AC_COLUMNS] = {0.0f}, sum = 0.0f;
+    float lane[AC_COLUMNS] = {0.0f}, rest = 0.0f;
     int32_t i = 0;
     for (; i + AC_COLUMNS <= count; i += AC_COLUMNS)
         for (int32_t j = 0; j < AC_COLUMNS; j++)
             lane[j] += v[i + j];
     for (; i < count; i++)
-        sum += v[i];
-    for (int32_t j = 0; j < AC_COLUMNS; j++)
-        sum += lane[j];
-    return sum;
+        rest += v[i];
+    return ac_lane_sum(lane) + rest;
+}
+
+/* Sum of v[i] * w[i], i < count. */
+static inline float ac_dot(const float *restrict v, const float *restrict w, int32_t count) {
+    float lane[AC_COLUMNS] = {0.0f}, rest = 0.0f;
+    int32_t i = 0;
+    for (; i + AC_COLUMNS <= count; i += AC_COLUMNS)
+        for (int32_t j = 0; j < AC_COLUMNS; j++)
+            lane[j] += v[i + j] * w[i + j];
+    for (; i < count; i++)
+        rest += v[i] * w[i];
+    return ac_lane_sum(lane) + rest;
 }
 
 #endif

@@ -56,8 +56,9 @@ def dtype_of(dtype: torch.dtype, where: Source) -> str:
 class Lowering:
     """Turns one graph into calls; rules call its methods."""
 
-    def __init__(self, buffers: dict[str, Buffer]) -> None:
+    def __init__(self, buffers: dict[str, Buffer], entry: str = "") -> None:
         self.buffers = buffers
+        self.entry = entry
         self.calls: list[Call] = []
         self.phase = Phase.FORWARD
         self.source = Source()
@@ -68,10 +69,11 @@ class Lowering:
     # ---- buffers
 
     def buffer(self, label: str, shape: Sequence[int], dtype: str, role: Role) -> Buffer:
-        """A new buffer with a readable, unique C name."""
+        """A new buffer with a readable, unique name: `train.d_conv1_relu_bwd`."""
         prefix = "d_" if self.phase is Phase.BACKWARD else ""
-        stem = re.sub(r"\W+", "_", f"{prefix}{self.source.module}_{label}").strip("_")
-        stem = f"v_{stem}" if stem[:1].isdigit() else stem
+        words = "_".join(word for word in (self.source.module, label) if word)
+        stem = re.sub(r"\W+", "_", f"{prefix}{words}").strip("_")
+        stem = f"{self.entry}.{f'v_{stem}' if stem[:1].isdigit() else stem}"
         name, count = stem, 2
         while name in self.buffers:
             name, count = f"{stem}_{count}", count + 1

@@ -62,8 +62,8 @@ class _Assembler:
             self.values[name] = np.ascontiguousarray(tensor.detach().numpy())
         self.buffers["lr"] = Buffer("lr", (), "f32", Role.SCALAR)
 
-    def context(self) -> Lowering:
-        return Lowering(self.buffers)
+    def context(self, entry: str) -> Lowering:
+        return Lowering(self.buffers, entry)
 
     def finish(self, name: str, ctx: Lowering) -> None:
         if SEED in self.buffers:
@@ -76,7 +76,7 @@ class _Assembler:
         ctx.copy(value, into=View.whole(self.buffers[name]))
 
     def predict(self) -> None:
-        ctx = self.context()
+        ctx = self.context("predict")
         outputs = run_graph(self.predict_graph, ctx)
         ctx.source = Source()
         for index, value in enumerate(outputs):
@@ -113,7 +113,7 @@ class _Assembler:
             ctx.call(MAP, [view], [view], Map((Arg(0, "s32") + Const(1, "s32"),), (1,), "seed"))
 
     def train(self) -> None:
-        ctx = self.context()
+        ctx = self.context("train")
         grads = self.gradients(ctx)
         counters = add_counters(ctx, self.values, self.optimizer)
         for name, grad in grads.items():
@@ -129,7 +129,7 @@ class _Assembler:
         return View.whole(self.buffers[name])
 
     def accumulate(self) -> None:
-        ctx = self.context()
+        ctx = self.context("accumulate")
         for name, grad in self.gradients(ctx).items():
             ctx.source = self.buffers[name].source
             total = self._sum(f"{name}_grad", self.buffers[name].shape)
@@ -144,7 +144,7 @@ class _Assembler:
     def apply(self) -> None:
         """Updates with the mean of the accumulated gradients, then clears them."""
         assert self.joint is not None
-        ctx = self.context()
+        ctx = self.context("apply")
         ctx.phase = Phase.UPDATE
         counters = add_counters(ctx, self.values, self.optimizer)
         count = self._sum(COUNT, (1,))

@@ -52,12 +52,9 @@ def _step(calls: list[Call], buffers: dict[str, Buffer]) -> str | None:
         free = (getattr(layer.attrs, "lo", None), getattr(layer.attrs, "hi", None)) == (-inf, inf)
         if len(producers) != 1 or not free or layer.accumulate or not whole(target, buffers):
             continue
-        old = layer.outputs[0]
-        assert old is not None
-        out = target.reshape(old.shape)
-        assert out is not None
         clamped = replace(layer.attrs, lo=limits[0], hi=limits[1])
-        calls[producers[0]] = replace(layer, outputs=(out, *layer.outputs[1:]), attrs=clamped)
-        del calls[number]
+        calls[producers[0]] = replace(layer, attrs=clamped)
+        place = replace(source, shape=(), strides=())
+        calls[:] = [c.map_views({target.buffer: place}) for i, c in enumerate(calls) if i != number]
         return f"{describe(call)} into {describe(layer)} {layer.source.module}"
     return None

@@ -40,7 +40,7 @@ def select_kernels(program: Program, features: Set[str], cores: int = 1) -> Prog
             words = int(pick(kernel.scratch, call.values())) * cores
             scratch = None
             if words:
-                name = f"scratch_{entry.name}_{number}_{describe(call)}"
+                name = f"{entry.name}.scratch_{number}_{describe(call)}"
                 buffers[name] = Buffer(name, (words,), "f32", Role.SCRATCH, call.source)
                 scratch = View.whole(buffers[name])
             calls.append(replace(call, kernel=kernel, scratch=scratch))

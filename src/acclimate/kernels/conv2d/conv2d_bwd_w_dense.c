@@ -19,7 +19,7 @@ static void blend_gradient(float *restrict w, float *restrict b, const float *re
         const float *dyn = dy + n * v->K * pixels; /* [K,P,Q] */
         const float kept = n == 0 ? keep : 1.0f;
         for (int32_t c = first / area; c * area < last; c++)
-            ac_fill_panels(scratch + c * panels.channel, x + (n * v->C + c) * v->H * v->W, &panels, v);
+            ac_fill_panels(scratch + c * panels.channel, x + (n * v->C + c) * v->H * v->W, &panels);
         for (int32_t k = 0; k < v->K; k += AC_COLUMNS) {
             ac_turn(turned, dyn + k * pixels, v->K - k, pixels);
             for (int32_t i = first; i < last; i += AC_ROWS) {

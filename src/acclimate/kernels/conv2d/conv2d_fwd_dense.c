@@ -20,7 +20,7 @@ void ac_conv2d_fwd_f32_dense(float *restrict y, const float *restrict x, const f
     scratch += core * (C * panels.channel + AC_COLUMNS);
     for (int32_t n = 0; n < N; n++) {
         for (int32_t c = 0; c < C; c++)
-            ac_fill_panels(scratch + c * panels.channel, x + (n * C + c) * H * W, &panels, &v);
+            ac_fill_panels(scratch + c * panels.channel, x + (n * C + c) * H * W, &panels);
         for (int32_t j = 0; j < pixels; j += AC_COLUMNS)
             for (int32_t k = first; k < last; k += AC_ROWS) {
                 ac_tile_rows(row, k, last, C * R * S);

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from math import gcd
 from pathlib import Path
 
 from acclimate.kernels.conv2d.meaning import (
@@ -26,7 +27,7 @@ _SIZES = (*_SHAPES, *_GEOMETRY)
 _SIMD = frozenset({"simd"})
 _TAPS = 64  # AC_TAPS
 _COLUMNS = 16  # AC_COLUMNS
-_BLOCK = 128  # AC_BLOCK
+_BLOCK = 32  # AC_BLOCK
 
 
 def _dense(R: int, S: int, groups: int) -> bool:
@@ -55,14 +56,21 @@ def _turned_pixels(P: int, Q: int) -> int:
     return P * Q * _COLUMNS
 
 
+def _output_panel(
+    R: int, S: int, H: int, W: int, stride_h: int, stride_w: int, dilation_h: int
+) -> int:
+    rows, columns = -(-H // stride_h), -(-W // stride_w)
+    return (S * (rows + (R - 1) * dilation_h // stride_h) + rows) * columns + _BLOCK
+
+
 def _input_panel(R: int, S: int, P: int, Q: int, stride_h: int, dilation_h: int) -> int:
     return _channel_panels(R, S, P, Q, stride_h, dilation_h) + _BLOCK
 
 
 def _channel_panels(R: int, S: int, P: int, Q: int, stride_h: int, dilation_h: int) -> int:
-    """Words of `ac_input_panels`."""
-    reach = (R - 1) * dilation_h
-    return S * min(stride_h, reach + 1) * (P + reach // stride_h) * Q
+    """Words of `ac_input_panels` for one channel."""
+    phases = min(stride_h // gcd(stride_h, dilation_h), R)
+    return S * phases * (P + (R - 1) * dilation_h // stride_h) * Q
 
 
 def _input_panels(C: int, R: int, S: int, P: int, Q: int, stride_h: int, dilation_h: int) -> int:
@@ -164,6 +172,7 @@ CONV2D_BWD_X = Op(
             "ac_conv2d_bwd_x_f32_pointwise", "conv2d_pointwise.c", _SIMD, _pointwise, _output_tail
         ),
         Kernel("ac_conv2d_bwd_x_f32_dense", "conv2d_bwd_x_dense.c", _SIMD, _dense, _output_panels),
+        Kernel("ac_conv2d_bwd_x_f32_depthwise", "conv2d_bwd_x_depthwise.c", _SIMD, _depthwise, _output_panel),
         Kernel("ac_conv2d_bwd_x_f32", "conv2d_bwd_x.c"),
     ),
     cases=(*_CASES, *_CLAMPED),
@@ -182,6 +191,7 @@ CONV2D_BWD_W = Op(
         Kernel(
             "ac_conv2d_bwd_w_f32_dense", "conv2d_bwd_w_dense.c", _SIMD, _dense, _gradient_panels
         ),
+        Kernel("ac_conv2d_bwd_w_f32_depthwise", "conv2d_bwd_w_depthwise.c", _SIMD, _depthwise, _channel_panels),
         Kernel("ac_conv2d_bwd_w_f32", "conv2d_bwd_w.c"),
     ),
     cases=_CASES,
@@ -206,6 +216,7 @@ CONV2D_STEP = Op(
             _turned_pixels,
         ),
         Kernel("ac_conv2d_step_f32_dense", "conv2d_bwd_w_dense.c", _SIMD, _dense, _gradient_panels),
+        Kernel("ac_conv2d_step_f32_depthwise", "conv2d_bwd_w_depthwise.c", _SIMD, _depthwise, _channel_panels),
         Kernel("ac_conv2d_step_f32", "conv2d_bwd_w.c"),
     ),
     cases=(*_CASES, _case((2, 3, 6, 6), (5, 3, 3), pad=(1, 1, 1, 1), weight_decay=0.1)),

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Phases of the input gradient: with a stride, input cells that are a multiple of it apart see the same taps.
+ */
+#ifndef AC_CONV2D_PHASE_H
+#define AC_CONV2D_PHASE_H
+
+#include "conv2d_panel.h"
+
+/* The input cells (row + i * stride_h, column + j * stride_w), i < H, j < W, and the panels of dy in which
+ * they lie one after the other: [K][windows][rows][W]. */
+typedef struct {
+    int32_t row, column, H, W;
+    int32_t taps, windows, size,
+        channel;               /* size: words of one panel; channel: of all panels of one channel */
+    ac_window window[AC_TAPS]; /* on the plane of dy, for each panel */
+    int32_t tap_w[AC_TAPS], tap[AC_TAPS]; /* offsets of each tap in w, and in the panels of channel 0 */
+} ac_phase;
+
+static inline void ac_gradient_phase(ac_phase *to, const ac_conv2d *v, int32_t row, int32_t column) {
+    int32_t low = INT32_MAX, high = INT32_MIN; /* rows of dy that row 0 of the phase sees */
+    for (int32_t r = 0; r < v->R; r++) {
+        const int32_t down = row + v->pad_top - r * v->dilation_h;
+        low = down % v->stride_h == 0 ? ac_min_i32(low, down / v->stride_h) : low;
+        high = down % v->stride_h == 0 ? ac_max_i32(high, down / v->stride_h) : high;
+    }
+    to->row = row;
+    to->column = column;
+    to->H = (v->H - row + v->stride_h - 1) / v->stride_h;
+    to->W = (v->W - column + v->stride_w - 1) / v->stride_w;
+    to->taps = to->windows = to->size = 0;
+    for (int32_t s = 0; low <= high && s < v->S; s++) {
+        const int32_t right = column + v->pad_left - s * v->dilation_w, rows = to->H + high - low;
+        if (right % v->stride_w != 0)
+            continue;
+        to->size = rows * to->W;
+        for (int32_t r = 0; r < v->R; r++) {
+            const int32_t down = row + v->pad_top - r * v->dilation_h;
+            if (down % v->stride_h != 0)
+                continue;
+            to->tap_w[to->taps] = r * v->S + s;
+            to->tap[to->taps++] = to->windows * to->size + (down / v->stride_h - low) * to->W;
+        }
+        to->window[to->windows++] = ac_make_window(v->P, v->Q, rows, to->W, low, right / v->stride_w, 1, 1);
+    }
+    to->channel = to->windows * to->size;
+}
+
+/* Fills the panels of one channel dy[P,Q]. */
+static inline void ac_fill_phase(float *restrict panel, const float *restrict dy, const ac_phase *to) {
+    for (int32_t i = 0; i < to->windows; i++)
+        ac_copy_window(panel + i * to->size, dy, &to->window[i]);
+}
+
+/* dx[H,W] at the cells of the phase = flat[i,j]; flat begins at cell number `first` and has `count` cells. */
+static inline void ac_scatter_phase(float *restrict dx, const float *restrict flat, const ac_phase *to,
+                                    const ac_conv2d *v, int32_t first, int32_t count) {
+    int32_t i = first / to->W, j = first % to->W;
+    for (int32_t n = 0; n < count; n++) {
+        dx[(to->row + i * v->stride_h) * v->W + to->column + j * v->stride_w] = flat[n];
+        j = j + 1 < to->W ? j + 1 : 0;
+        i = j == 0 ? i + 1 : i;
+    }
+}
+
+#endif

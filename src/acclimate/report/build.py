@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Firmware -> report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from math import prod
+from typing import TYPE_CHECKING
+
+import acclimate
+from acclimate.plan import EntryPlan, peak_bytes
+from acclimate.program import Call, Entry, Program, Role, View, describe
+from acclimate.report.report import BufferRow, CallRow, EntryReport, Memory, PassRow, Report
+from acclimate.report.training_memory import buffer_uses, training_memory
+
+if TYPE_CHECKING:
+    from acclimate.firmware import Firmware, Stage
+
+
+def build_report(
+    firmware: Firmware, *, milliseconds: Mapping[str, float] | None = None
+) -> Report:
+    """Gathers what a firmware costs.
+
+    Args:
+        firmware: a compiled model.
+        milliseconds: measured time of one call on this machine, by entry point.
+
+    Returns:
+        Numbers that are sums over the program and its plan; nothing is estimated.
+    """
+    program, plan = firmware.program, firmware.plan
+    measured = milliseconds or {}
+    return Report(
+        name=program.name,
+        title=firmware.title,
+        target=firmware.target.name,
+        version=acclimate.__version__,
+        memory=Memory(
+            plan.arena_bytes,
+            {str(role): size for role, size in plan.static_bytes.items()},
+            plan.ram_bytes,
+            _flash_bytes(program),
+        ),
+        entries=tuple(
+            _entry(program, entry, plan.entries[name], measured.get(name))
+            for name, entry in program.entries.items()
+        ),
+        training=training_memory(program, plan),
+        passes=tuple(_pass(stage) for stage in firmware.stages),
+    )
+
+
+def _flash_bytes(program: Program) -> int:
+    """Constants, and initial values that start-up code copies to RAM: those that are not all zero."""
+    return sum(
+        b.size_bytes
+        for b in program.buffers.values()
+        if b.role is Role.FROZEN or (b.role.persistent and program.values[b.name].any())
+    )
+
+
+def _entry(
+    program: Program, entry: Entry, plan: EntryPlan, host_ms: float | None
+) -> EntryReport:
+    uses = buffer_uses(program, entry)
+    return EntryReport(
+        name=entry.name,
+        arena_bytes=plan.arena_bytes,
+        bound_bytes=plan.bound_bytes,
+        calls=tuple(
+            _call(program, call, number, plan.live_bytes[number])
+            for number, call in enumerate(entry.calls)
+        ),
+        buffers=tuple(
+            BufferRow(
+                name=life.buffer.name,
+                dtype=life.buffer.dtype,
+                shape=life.buffer.shape,
+                use=uses[life.buffer.name],
+                size_bytes=life.buffer.size_bytes,
+                offset_bytes=plan.offsets[life.buffer.name],
+                first=life.first,
+                last=life.last,
+                source=life.buffer.source,
+            )
+            for life in plan.lives
+        ),
+        host_ms=host_ms,
+    )
+
+
+def _call(program: Program, call: Call, number: int, live_bytes: int) -> CallRow:
+    return CallRow(
+        number=number,
+        phase=call.phase,
+        op=describe(call),
+        kernel=call.kernel.symbol if call.kernel else None,
+        macs=call.macs,
+        read_bytes=_bytes_of(program, call.reads),
+        written_bytes=_bytes_of(program, call.writes),
+        live_bytes=live_bytes,
+        source=call.source,
+    )
+
+
+def _bytes_of(program: Program, views: Iterable[View]) -> int:
+    """Bytes of the distinct elements of views; stride 0 repeats an element."""
+    total = 0
+    for view in set(views):
+        buffer = program.buffers[view.buffer]
+        if buffer.role is Role.SCALAR or not buffer.size:
+            continue
+        steps = zip(view.shape, view.strides, strict=True)
+        elements = prod(size for size, step in steps if step)
+        total += elements * (buffer.size_bytes // buffer.size)
+    return total
+
+
+def _pass(stage: Stage) -> PassRow:
+    program = stage.program
+    if program is None:
+        return PassRow(stage.name, stage.changes, None, None)
+    count = sum(len(entry.calls) for entry in program.entries.values())
+    return PassRow(stage.name, stage.changes, count, _activation_peak_bytes(program))
+
+
+def _activation_peak_bytes(program: Program) -> int:
+    """Largest sum of live activations of an entry point: scratch exists only at the last stages."""
+    entries = program.entries.values()
+    peaks = [
+        peak_bytes(program, [replace(call, scratch=None) for call in entry.calls])
+        for entry in entries
+    ]
+    return max(peaks, default=0)
