@@ -1,12 +1,57 @@
 # SPDX-License-Identifier: Apache-2.0
-"""acclimate: PyTorch models that keep learning on a microcontroller."""
+"""acclimate: PyTorch models that keep learning on a microcontroller.
+
+The names below are loaded when they are first used: PyTorch takes seconds to import, and
+`acclimate --help` must not wait for it.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-from acclimate.capture import berhu
-from acclimate.compile import compile
-from acclimate.errors import AcclimateError
-from acclimate.firmware import Firmware
-from acclimate.lower import SGD, Adam, AdamW
-
 __all__ = ["SGD", "AcclimateError", "Adam", "AdamW", "Firmware", "__version__", "berhu", "compile"]
+
+_HOMES = {
+    "SGD": "acclimate.lower",
+    "AcclimateError": "acclimate.errors",
+    "Adam": "acclimate.lower",
+    "AdamW": "acclimate.lower",
+    "Firmware": "acclimate.firmware",
+    "berhu": "acclimate.capture",
+    "compile": "acclimate.compile",
+}
+
+
+if TYPE_CHECKING:
+    from acclimate.capture import berhu
+    from acclimate.compile import compile
+    from acclimate.errors import AcclimateError
+    from acclimate.firmware import Firmware
+    from acclimate.lower import SGD, Adam, AdamW
+else:
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOMES:
+            raise AttributeError(f"module 'acclimate' has no attribute {name!r}")
+        return globals().setdefault(name, getattr(import_module(_HOMES[name]), name))
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _Package(ModuleType):
+    """The import system sets `acclimate.compile` to the module of that name; it means the function."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "compile" and isinstance(value, ModuleType):
+            value = value.compile
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

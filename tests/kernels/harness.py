@@ -121,7 +121,7 @@ def reference(ex: Example) -> tuple[list[Array | None], list[Array | None]]:
         sizes[names.index("lr")] *= -1
     unclamped = replace(ex.attrs, lo=-inf, hi=inf) if hasattr(ex.attrs, "lo") else ex.attrs
     sums = ex.op.evaluate(unclamped, sizes, ex.values)
-    relative = (pick(TERMS[ex.op.name], ex.values) + 8) * UNIT_ROUNDOFF
+    relative = relative_error(ex)
     present = [not o.optional or ex.optional_outputs for o in ex.op.signature.outputs]
     exact = [
         operand.dtype == "u8" or ex.op.name == "max_pool2d_fwd"
@@ -134,6 +134,11 @@ def reference(ex: Example) -> tuple[list[Array | None], list[Array | None]]:
             for s, e, here in zip(sums, exact, present, strict=True)
         ],
     )
+
+
+def relative_error(ex: Example) -> float:
+    """Bound of the error of a sum, relative to the sum of its absolute terms."""
+    return (pick(TERMS[ex.op.name], ex.values) + 8) * UNIT_ROUNDOFF
 
 
 TERMS: Mapping[str, Callable[..., int]] = {
@@ -274,7 +279,7 @@ def check(library: ctypes.CDLL, ex: Example) -> None:
             if ex.op.accumulates:
                 base = [None if e is None else np.ones(e.shape, np.float32) for e in expected]
                 sums = [None if e is None else e + 1 for e in expected]
-                wider = [None if b is None else b + 4 * UNIT_ROUNDOFF * (b + 1) for b in bounds]
+                wider = [None if b is None else b + relative_error(ex) for b in bounds]
                 _compare(kernel, cores, call(library, kernel, ex, cores, base), sums, wider)
 
 

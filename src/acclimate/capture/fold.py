@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.fx import Node
 
-from acclimate.capture.export import Forward
+from acclimate.capture.export import Forward, Slot
 
 _aten: Any = torch.ops.aten
 _NORM = _aten._native_batch_norm_legit_no_training.default
@@ -78,37 +78,41 @@ def _foldable(forward: Forward, norm: Node) -> bool:
 def _fold(forward: Forward, norm: Node) -> str:
     layer, gamma, beta, mean, var, _, eps = norm.args
     assert isinstance(layer, Node) and isinstance(layer.args[1], Node)
-    values = [_value(forward, node) for node in (gamma, beta, mean, var)]
-    weight = _parameter(forward, layer.args[1])
-    assert weight is not None
+    weight = _name(forward, layer.args[1])
     axis = _LAYERS[layer.target]
     channels = forward.tensors[weight].shape[axis]
-    scale, shift = _affine(values, channels, float(eps))  # type: ignore[arg-type]
-    shape = [1] * forward.tensors[weight].ndim
-    shape[axis] = channels
+    values = [_value(forward, node) for node in (gamma, beta, mean, var)]
+    scale, shift = _affine(values, float(eps))  # type: ignore[arg-type]
+    shape = [channels if a == axis else 1 for a in range(forward.tensors[weight].ndim)]
     forward.tensors[weight] = forward.tensors[weight] * scale.reshape(shape)
-    old_bias = layer.args[2] if len(layer.args) > 2 else None
-    bias_node = old_bias if isinstance(old_bias, Node) else beta
-    if not isinstance(bias_node, Node):
-        bias_node = mean
-    assert isinstance(bias_node, Node)
-    bias = _parameter(forward, bias_node)
-    assert bias is not None
-    if isinstance(old_bias, Node):
-        shift = shift + _value(forward, old_bias) * scale  # type: ignore[operator]
-        if _parameter(forward, beta) in forward.trained:
-            forward.trained.add(bias)
+    described = f"{weight.rpartition('.')[0] or weight} <- {_norm_name(forward, norm)}"
+    learns = _parameter(forward, beta) in forward.trained
+    old = layer.args[2] if len(layer.args) > 2 else None
+    if isinstance(old, Node):
+        bias_node, bias = old, _name(forward, old)
+        shift = shift + forward.tensors[bias] * scale
+        learns = learns or bias in forward.trained
+    else:
+        # The shift of the norm becomes the bias of the layer, under the name that a bias would have.
+        bias_node = beta if isinstance(beta, Node) else mean  # type: ignore[assignment]
+        bias = f"{weight.rpartition('.')[0]}.bias".lstrip(".")
+        forward.slots[bias_node.name] = Slot("parameter", bias)
     forward.tensors[bias] = shift
+    forward.trained -= {_parameter(forward, gamma), _parameter(forward, beta)}  # type: ignore[arg-type]
+    forward.trained |= {bias} if learns else set()
     _replace(norm, layer, bias_node)
-    forward.trained.discard(_parameter(forward, gamma) or "")
-    if isinstance(old_bias, Node):
-        forward.trained.discard(_parameter(forward, beta) or "")
-    return f"{weight.rpartition('.')[0] or weight} <- {_norm_name(forward, norm, bias)}"
+    return described
 
 
-def _norm_name(forward: Forward, norm: Node, bias: str) -> str:
+def _name(forward: Forward, node: Node) -> str:
+    name = _parameter(forward, node)
+    assert name is not None
+    return name
+
+
+def _norm_name(forward: Forward, norm: Node) -> str:
     names = [_parameter(forward, node) for node in norm.args[1:4]]
-    return next((n.rpartition(".")[0] for n in names if n), bias)
+    return next(name.rpartition(".")[0] for name in names if name)
 
 
 def _value(forward: Forward, node: Any) -> Tensor | None:
@@ -116,7 +120,7 @@ def _value(forward: Forward, node: Any) -> Tensor | None:
     return None if name is None else forward.tensors[name]
 
 
-def _affine(values: list[Tensor | None], channels: int, eps: float) -> tuple[Tensor, Tensor]:
+def _affine(values: list[Tensor | None], eps: float) -> tuple[Tensor, Tensor]:
     """Scale and shift of a norm in float64, rounded once at the end."""
     gamma, beta, mean, var = (None if v is None else v.double() for v in values)
     assert mean is not None and var is not None

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tiles of a matrix product, in plain loops that compilers keep in vector registers at -O3. */
+/* Tiles of a matrix product, in plain loops that compilers keep in vector registers at -O3.
+ *
+ * NOTE: what makes clang vectorise them without -ffast-math. The long loop is outside of a short one that it
+ * unrolls first; indices from one pointer are small, so that it need not check for overflow; no store goes to
+ * a local array with an index that it cannot compute. */
 #ifndef AC_TILE_H
 #define AC_TILE_H
 
@@ -120,11 +124,15 @@ static inline void ac_tile_blend_turned(float *restrict to, int32_t step, float 
 /* to[length][AC_COLUMNS] = transpose of from[rows,length], zero in columns from `rows` on. */
 static inline void ac_turn(float *restrict to, const float *restrict from, int32_t rows, int32_t length) {
     int32_t k = 0;
-    for (; rows >= AC_COLUMNS && k + AC_COLUMNS <= length; k += AC_COLUMNS) {
+    for (; k + AC_COLUMNS <= length; k += AC_COLUMNS) {
         float block[AC_COLUMNS * AC_COLUMNS];
         for (int32_t i = 0; i < AC_COLUMNS; i++)
-            for (int32_t j = 0; j < AC_COLUMNS; j++)
-                block[i * AC_COLUMNS + j] = from[i * length + k + j];
+            if (i < rows)
+                for (int32_t j = 0; j < AC_COLUMNS; j++)
+                    block[i * AC_COLUMNS + j] = from[i * length + k + j];
+            else
+                for (int32_t j = 0; j < AC_COLUMNS; j++)
+                    block[i * AC_COLUMNS + j] = 0.0f;
         ac_riffle(block, AC_COLUMNS * AC_COLUMNS / 2, 4);
         for (int32_t i = 0; i < AC_COLUMNS * AC_COLUMNS; i++)
             to[k * AC_COLUMNS + i] = block[i];
@@ -134,36 +142,39 @@ static inline void ac_turn(float *restrict to, const float *restrict from, int32
             to[k * AC_COLUMNS + i] = i < rows ? from[i * length + k] : 0.0f;
 }
 
-/* Sum of the lanes, as a tree. */
-static inline float ac_lane_sum(float lane[AC_COLUMNS]) {
-    for (int32_t half = AC_COLUMNS / 2; half > 0; half /= 2)
-        for (int32_t j = 0; j < half; j++)
-            lane[j] += lane[j + half];
-    return lane[0];
+/* tail[length][AC_COLUMNS] = the last columns % AC_COLUMNS columns of x[length,columns], zero behind them: a
+ * tile reads whole rows. */
+static inline void ac_copy_tail(float *restrict tail, const float *restrict x, int32_t length,
+                                int32_t columns) {
+    const int32_t rest = columns % AC_COLUMNS;
+    for (int32_t k = 0; rest > 0 && k < length; k++) {
+        for (int32_t j = 0; j < rest; j++)
+            tail[k * AC_COLUMNS + j] = x[k * columns + columns - rest + j];
+        for (int32_t j = rest; j < AC_COLUMNS; j++)
+            tail[k * AC_COLUMNS + j] = 0.0f;
+    }
 }
 
-/* Sum of v[count]. */
-static inline float ac_sum(const float *restrict v, int32_t count) {
-    float lane[AC_COLUMNS] = {0.0f}, rest = 0.0f;
-    int32_t i = 0;
-    for (; i + AC_COLUMNS <= count; i += AC_COLUMNS)
-        for (int32_t j = 0; j < AC_COLUMNS; j++)
-            lane[j] += v[i + j];
-    for (; i < count; i++)
-        rest += v[i];
-    return ac_lane_sum(lane) + rest;
-}
-
-/* Sum of v[i] * w[i], i < count. */
-static inline float ac_dot(const float *restrict v, const float *restrict w, int32_t count) {
-    float lane[AC_COLUMNS] = {0.0f}, rest = 0.0f;
-    int32_t i = 0;
-    for (; i + AC_COLUMNS <= count; i += AC_COLUMNS)
-        for (int32_t j = 0; j < AC_COLUMNS; j++)
-            lane[j] += v[i + j] * w[i + j];
-    for (; i < count; i++)
-        rest += v[i] * w[i];
-    return ac_lane_sum(lane) + rest;
+/* y[rows,columns] = clamp(a * x[length,columns] + b[rows], lo, hi) with a at a[i * row_a + k * step_a]; b may
+ * be NULL; this core computes its share of the rows. `tail` holds AC_COLUMNS * length words. */
+static inline void ac_multiply(float *restrict y, const float *restrict x, const float *restrict a,
+                               const float *restrict b, float *restrict tail, int32_t rows, int32_t length,
+                               int32_t columns, int32_t row_a, int32_t step_a, float lo, float hi,
+                               int32_t core, int32_t cores) {
+    const int32_t first = ac_split(rows, core, cores), last = ac_split(rows, core + 1, cores);
+    const int32_t whole = columns - columns % AC_COLUMNS, tap[1] = {0};
+    int32_t row[AC_ROWS];
+    float tile[AC_ROWS][AC_COLUMNS], bias[AC_ROWS];
+    ac_copy_tail(tail, x, length, columns);
+    for (int32_t j = 0; j < columns; j += AC_COLUMNS)
+        for (int32_t i = first; i < last; i += AC_ROWS) {
+            ac_tile_rows(row, i, last, row_a);
+            ac_tile_bias(bias, b, i, last);
+            ac_tile_product(tile, a, row, tap, step_a, j < whole ? x + j : tail, tap,
+                            j < whole ? columns : AC_COLUMNS, 1, length);
+            ac_tile_clamp(tile, bias, lo, hi);
+            ac_tile_store(y + i * columns + j, columns, tile, last - i, columns - j);
+        }
 }
 
 #endif

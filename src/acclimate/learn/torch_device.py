@@ -27,7 +27,7 @@ class TorchDevice:
         gradients = torch.autograd.grad(loss, self._learns)
         with torch.no_grad():
             for parameter, gradient in zip(self._learns, gradients, strict=True):
-                parameter -= lr * gradient
+                parameter.sub_(lr * gradient)
         return loss.item()
 
     def predict(self, x: F32) -> F32:

@@ -78,10 +78,5 @@ def _shares_call(calls: list[Call], source: View, target: View) -> bool:
 
 def _overlap(a: View, b: View) -> bool:
     """Conservative: the ranges between first and last element meet."""
-
-    def span(view: View) -> tuple[int, int]:
-        last = sum((n - 1) * s for n, s in zip(view.shape, view.strides, strict=True))
-        return view.offset, view.offset + last
-
-    (low, high), (first, last) = span(a), span(b)
+    (low, high), (first, last) = a.span(), b.span()
     return low <= last and first <= high

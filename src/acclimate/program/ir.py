@@ -128,6 +128,11 @@ class View:
             for size, have, want in zip(self.shape, self.strides, expected, strict=True)
         )
 
+    def span(self) -> tuple[int, int]:
+        """First and last element of the buffer that the view may touch."""
+        ends = [(n - 1) * s for n, s in zip(self.shape, self.strides, strict=True)]
+        return self.offset + sum(min(e, 0) for e in ends), self.offset + sum(max(e, 0) for e in ends)
+
     def covers(self, buffer: Buffer) -> bool:
         """True if the view is exactly the whole buffer, in row-major order."""
         return self.contiguous and self.offset == 0 and self.size == buffer.size

@@ -51,8 +51,8 @@ def _verify_entry(program: Program, entry: Entry) -> None:
 
 
 def _verify_extent(program: Program, view: View, where: str) -> None:
-    last = view.offset + sum((n - 1) * s for n, s in zip(view.shape, view.strides, strict=True))
-    if view.size and not 0 <= last < program.buffers[view.buffer].size:
+    first, last = view.span()
+    if view.size and not 0 <= first <= last < program.buffers[view.buffer].size:
         raise InvalidProgram(f"{where}: {view} is outside {program.buffers[view.buffer]}")
 
 

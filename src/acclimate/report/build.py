@@ -12,15 +12,13 @@ import acclimate
 from acclimate.plan import EntryPlan, peak_bytes
 from acclimate.program import Call, Entry, Program, Role, View, describe
 from acclimate.report.report import BufferRow, CallRow, EntryReport, Memory, PassRow, Report
-from acclimate.report.training_memory import buffer_uses, training_memory
+from acclimate.report.training_memory import buffer_uses, short_name, training_memory
 
 if TYPE_CHECKING:
     from acclimate.firmware import Firmware, Stage
 
 
-def build_report(
-    firmware: Firmware, *, milliseconds: Mapping[str, float] | None = None
-) -> Report:
+def build_report(firmware: Firmware, *, milliseconds: Mapping[str, float] | None = None) -> Report:
     """Gathers what a firmware costs.
 
     Args:
@@ -61,9 +59,7 @@ def _flash_bytes(program: Program) -> int:
     )
 
 
-def _entry(
-    program: Program, entry: Entry, plan: EntryPlan, host_ms: float | None
-) -> EntryReport:
+def _entry(program: Program, entry: Entry, plan: EntryPlan, host_ms: float | None) -> EntryReport:
     uses = buffer_uses(program, entry)
     return EntryReport(
         name=entry.name,
@@ -75,7 +71,7 @@ def _entry(
         ),
         buffers=tuple(
             BufferRow(
-                name=life.buffer.name,
+                name=short_name(life.buffer.name, entry.name),
                 dtype=life.buffer.dtype,
                 shape=life.buffer.shape,
                 use=uses[life.buffer.name],

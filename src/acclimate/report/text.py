@@ -70,10 +70,14 @@ def _memory(report: Report) -> list[str]:
     frozen = memory.static_bytes.get("frozen", 0)
     rows = [["arena", number(memory.arena_bytes), "buffers of one entry point at a time"]]
     rows += [
-        [role, number(size), "static"] for role, size in memory.static_bytes.items() if role != "frozen"
+        [role, number(size), "static"]
+        for role, size in memory.static_bytes.items()
+        if role != "frozen"
     ]
     rows += [["RAM", number(memory.ram_bytes), "arena and static, without stack"]]
-    rows += [["frozen", number(frozen), "constants in flash; in RAM with --weights binary"]] * bool(frozen)
+    rows += [["frozen", number(frozen), "constants in flash; in RAM with --weights binary"]] * bool(
+        frozen
+    )
     rows += [["flash", number(memory.flash_bytes), "constants and initial values, without code"]]
     return align(rows, "lrl")  # fmt: skip
 

@@ -41,7 +41,9 @@ class Kind(StrEnum):
     STATISTIC = "running statistics"  # Role.STATISTIC: of norms in train mode
     GRADIENT = "gradient sums"  # Role.GRADIENT: over the samples of a mini-batch, and their count
     STATE = "optimizer state"  # Role.STATE: moments, counters, seed of the random numbers
-    KEPT = "kept activations"  # Use.KEPT: from their first write by a forward call to their last use
+    KEPT = (
+        "kept activations"  # Use.KEPT: from their first write by a forward call to their last use
+    )
     BACKWARD = "backward temporaries"  # Use.BACKWARD: gradients of activations and of parameters
     SCRATCH = "scratch"  # Use.SCRATCH of backward and update calls
 
@@ -127,6 +129,11 @@ def published_classifier_bytes(C: int, N: int) -> int:
     return 4 * (3 * C * N + C + N)
 
 
+def short_name(name: str, entry: str) -> str:
+    """The name of a buffer within its entry point: `train.relu` -> `relu`."""
+    return name.removeprefix(f"{entry}.")
+
+
 def buffer_uses(program: Program, entry: Entry) -> dict[str, Use]:
     """What every arena buffer of an entry point is there for."""
     touched = _touched_by_learning(entry)
@@ -194,7 +201,12 @@ def _published(program: Program, static: Sequence[Part]) -> int | None:
     """4 (3 C N + C + N) if what learns is one weight[N,C], with its bias[N] or without."""
     names = [part.name for part in static if part.kind is Kind.PARAMETER]
     shapes = sorted((program.buffers[name].shape for name in names), key=len, reverse=True)
-    if not shapes or len(shapes) > 2 or len(shapes[0]) != 2 or shapes[1:] not in ([], [shapes[0][:1]]):
+    if (
+        not shapes
+        or len(shapes) > 2
+        or len(shapes[0]) != 2
+        or shapes[1:] not in ([], [shapes[0][:1]])
+    ):
         return None
     N, C = shapes[0]
     return published_classifier_bytes(C, N)
@@ -204,6 +216,7 @@ class _Arena:
     """The part of one entry point's arena that exists because of learning."""
 
     def __init__(self, program: Program, entry: Entry, plan: EntryPlan) -> None:
+        self.entry = entry.name
         self.calls: tuple[Call, ...] = entry.calls
         self.uses: Mapping[str, Use] = buffer_uses(program, entry)
         learning = _touched_by_learning(entry)
@@ -236,7 +249,7 @@ class _Arena:
         alive.sort(key=lambda life: (order.index(self.uses[life.buffer.name]), -life.size_bytes))
         return [
             Part(
-                life.buffer.name,
+                short_name(life.buffer.name, self.entry),
                 _ARENA[self.uses[life.buffer.name]],
                 life.size_bytes,
                 self._why(life),

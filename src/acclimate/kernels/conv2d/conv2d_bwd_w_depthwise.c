@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "ac_dots.h"
 #include "conv2d.h"
 #include "conv2d_panel.h"
 
@@ -7,6 +8,8 @@ static void blend_gradient(float *restrict w, float *restrict b, const float *re
                            const float *restrict x, float *restrict scratch, const ac_conv2d *v, float keep,
                            float scale, int32_t core, int32_t cores) {
     const int32_t last = ac_split(v->C, core + 1, cores), pixels = v->P * v->Q, taps = v->R * v->S;
+    int32_t row[AC_ROWS];
+    float sum[AC_ROWS];
     ac_panels panels;
     ac_input_panels(&panels, v);
     scratch += core * panels.channel;
@@ -15,9 +18,18 @@ static void blend_gradient(float *restrict w, float *restrict b, const float *re
             const float *dyc = dy + (n * v->C + c) * pixels; /* [P,Q] */
             const float kept = n == 0 ? keep : 1.0f;
             ac_fill_panels(scratch, x + (n * v->C + c) * v->H * v->W, &panels);
-            for (int32_t t = 0; t < taps; t++)
-                w[c * taps + t] =
-                    ac_blend(w[c * taps + t], ac_dot(dyc, scratch + panels.tap[t], pixels), kept, scale);
+            for (int32_t t = 0; t < taps; t += AC_ROWS) {
+                float *wt = w + c * taps + t;
+                if (taps - t == 1) { /* the ninth of 3 x 3 */
+                    wt[0] = ac_blend(wt[0], ac_dot(dyc, scratch + panels.tap[t], pixels), kept, scale);
+                    break;
+                }
+                for (int32_t i = 0; i < AC_ROWS; i++)
+                    row[i] = panels.tap[ac_min_i32(t + i, taps - 1)];
+                ac_dots(sum, dyc, scratch, row, pixels);
+                for (int32_t i = 0; i < AC_ROWS && t + i < taps; i++)
+                    wt[i] = ac_blend(wt[i], sum[i], kept, scale);
+            }
             if (b != NULL)
                 b[c] = ac_blend(b[c], ac_sum(dyc, pixels), kept, scale);
         }

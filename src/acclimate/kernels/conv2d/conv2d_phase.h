@@ -54,11 +54,14 @@ static inline void ac_fill_phase(float *restrict panel, const float *restrict dy
 /* dx[H,W] at the cells of the phase = flat[i,j]; flat begins at cell number `first` and has `count` cells. */
 static inline void ac_scatter_phase(float *restrict dx, const float *restrict flat, const ac_phase *to,
                                     const ac_conv2d *v, int32_t first, int32_t count) {
-    int32_t i = first / to->W, j = first % to->W;
-    for (int32_t n = 0; n < count; n++) {
-        dx[(to->row + i * v->stride_h) * v->W + to->column + j * v->stride_w] = flat[n];
-        j = j + 1 < to->W ? j + 1 : 0;
-        i = j == 0 ? i + 1 : i;
+    const int32_t step = v->stride_w;
+    for (int32_t n = 0; n < count;) {
+        const int32_t i = (first + n) / to->W, j = (first + n) % to->W,
+                      run = ac_min_i32(to->W - j, count - n);
+        float *line = dx + (to->row + i * v->stride_h) * v->W + to->column + j * step;
+        for (int32_t m = 0; m < run; m++)
+            line[m * step] = flat[n + m];
+        n += run;
     }
 }
 

@@ -27,4 +27,26 @@ void ac_linear_step_f32(float *restrict w, float *restrict b, const float *restr
                         const float *restrict x, float lr, int32_t N, int32_t C, int32_t K,
                         float weight_decay, int32_t core, int32_t cores);
 
+/* Variants for targets with wide vector registers; those with `scratch` need `cores` times the words of
+ * `Kernel.scratch`. */
+
+/* One sample after the other, several rows of w at once. */
+void ac_linear_fwd_f32_dots(float *restrict y, const float *restrict x, const float *restrict w,
+                            const float *restrict b, int32_t N, int32_t C, int32_t K, float lo, float hi,
+                            int32_t core, int32_t cores);
+
+/* Tiles of samples and channels. */
+void ac_linear_fwd_f32_tile(float *restrict y, const float *restrict x, const float *restrict w,
+                            const float *restrict b, float *restrict scratch, int32_t N, int32_t C, int32_t K,
+                            float lo, float hi, int32_t core, int32_t cores);
+void ac_linear_bwd_x_f32_tile(float *restrict dx, const float *restrict dy, const float *restrict w,
+                              float *restrict scratch, int32_t N, int32_t C, int32_t K, int32_t core,
+                              int32_t cores);
+void ac_linear_bwd_w_f32_tile(float *restrict dw, float *restrict db, const float *restrict dy,
+                              const float *restrict x, float *restrict scratch, int32_t N, int32_t C,
+                              int32_t K, int32_t accumulate, int32_t core, int32_t cores);
+void ac_linear_step_f32_tile(float *restrict w, float *restrict b, const float *restrict dy,
+                             const float *restrict x, float lr, float *restrict scratch, int32_t N, int32_t C,
+                             int32_t K, float weight_decay, int32_t core, int32_t cores);
+
 #endif

@@ -6,20 +6,14 @@ static void blend_gradient(float *restrict w, float *restrict b, const float *re
                            const float *restrict x, int32_t N, int32_t C, int32_t K, float keep, float scale,
                            int32_t core, int32_t cores) {
     const int32_t last = ac_split(K, core + 1, cores);
-    for (int32_t k = ac_split(K, core, cores); k < last; k++) {
-        for (int32_t c = 0; c < C; c++) {
-            float sum = 0.0f;
-            for (int32_t n = 0; n < N; n++)
-                sum += dy[n * K + k] * x[n * C + c];
-            w[k * C + c] = ac_blend(w[k * C + c], sum, keep, scale);
+    for (int32_t k = ac_split(K, core, cores); k < last; k++)
+        for (int32_t n = 0; n < N; n++) {
+            const float kept = n == 0 ? keep : 1.0f, slope = scale * dy[n * K + k];
+            for (int32_t c = 0; c < C; c++)
+                w[k * C + c] = ac_blend(w[k * C + c], x[n * C + c], kept, slope);
+            if (b != NULL)
+                b[k] = ac_blend(b[k], 1.0f, kept, slope);
         }
-        if (b != NULL) {
-            float sum = 0.0f;
-            for (int32_t n = 0; n < N; n++)
-                sum += dy[n * K + k];
-            b[k] = ac_blend(b[k], sum, keep, scale);
-        }
-    }
 }
 
 void ac_linear_bwd_w_f32(float *restrict dw, float *restrict db, const float *restrict dy,

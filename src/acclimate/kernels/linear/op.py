@@ -12,6 +12,8 @@ from acclimate.kernels.op import Array, Kernel, Op, Signature
 
 _FOLDER = Path(__file__).parent
 _SIZES = ("N", "C", "K")
+_SIMD = frozenset({"simd"})
+_COLUMNS = 16  # AC_COLUMNS
 _CASES = (
     {"N": 1, "C": 1, "K": 1},
     {"N": 1, "C": 640, "K": 12},
@@ -35,6 +37,11 @@ class Decay:
     weight_decay: float = 0.0
 
 
+def _batch(N: int) -> bool:
+    """A tile has 8 rows."""
+    return N >= 4
+
+
 def _fwd(a: Clamp, x: Array, w: Array, b: Array | None) -> Array:
     y = x @ w.T if b is None else x @ w.T + b
     return np.clip(y, a.lo, a.hi)
@@ -56,7 +63,11 @@ LINEAR_FWD = Op(
     attrs=Clamp,
     macs=lambda N, C, K: N * C * K,
     sizes=(*_SIZES, "lo", "hi"),
-    kernels=(Kernel("ac_linear_fwd_f32", "linear_fwd.c"),),
+    kernels=(
+        Kernel("ac_linear_fwd_f32_tile", "linear_tile.c", _SIMD, _batch, lambda C: C * _COLUMNS),
+        Kernel("ac_linear_fwd_f32_dots", "linear_fwd_dots.c", _SIMD),
+        Kernel("ac_linear_fwd_f32", "linear_fwd.c"),
+    ),
     cases=(
         *_CASES,
         {"N": 2, "C": 9, "K": 6, "lo": 0.0},
@@ -71,7 +82,10 @@ LINEAR_BWD_X = Op(
     folder=_FOLDER,
     macs=lambda N, C, K: N * C * K,
     sizes=_SIZES,
-    kernels=(Kernel("ac_linear_bwd_x_f32", "linear_bwd_x.c"),),
+    kernels=(
+        Kernel("ac_linear_bwd_x_f32_tile", "linear_tile.c", _SIMD, _batch, lambda K: K * _COLUMNS),
+        Kernel("ac_linear_bwd_x_f32", "linear_bwd_x.c"),
+    ),
     cases=_CASES,
 )
 LINEAR_BWD_W = Op(
@@ -83,7 +97,10 @@ LINEAR_BWD_W = Op(
     macs=lambda N, C, K: N * C * K,
     sizes=_SIZES,
     accumulates=True,
-    kernels=(Kernel("ac_linear_bwd_w_f32", "linear_bwd_w.c"),),
+    kernels=(
+        Kernel("ac_linear_bwd_w_f32_tile", "linear_tile.c", _SIMD, _batch, lambda N: N * _COLUMNS),
+        Kernel("ac_linear_bwd_w_f32", "linear_bwd_w.c"),
+    ),
     cases=_CASES,
 )
 LINEAR_STEP = Op(
@@ -95,7 +112,10 @@ LINEAR_STEP = Op(
     attrs=Decay,
     macs=lambda N, C, K: N * C * K,
     sizes=(*_SIZES, "weight_decay"),
-    kernels=(Kernel("ac_linear_step_f32", "linear_bwd_w.c"),),
+    kernels=(
+        Kernel("ac_linear_step_f32_tile", "linear_tile.c", _SIMD, _batch, lambda N: N * _COLUMNS),
+        Kernel("ac_linear_step_f32", "linear_bwd_w.c"),
+    ),
     cases=(*_CASES, {"N": 2, "C": 9, "K": 6, "weight_decay": 0.1}),
 )
 OPS = (LINEAR_FWD, LINEAR_BWD_X, LINEAR_BWD_W, LINEAR_STEP)

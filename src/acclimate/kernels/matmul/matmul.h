@@ -18,4 +18,16 @@ void ac_matmul_nt_f32(float *restrict y, const float *restrict a, const float *r
 void ac_matmul_tn_f32(float *restrict y, const float *restrict a, const float *restrict b, int32_t B,
                       int32_t M, int32_t K, int32_t N, int32_t core, int32_t cores);
 
+/* Variants for targets with wide vector registers, in tiles. `scratch` holds `cores` times the words of
+ * `Kernel.scratch`. */
+void ac_matmul_nn_f32_tile(float *restrict y, const float *restrict a, const float *restrict b,
+                           float *restrict scratch, int32_t B, int32_t M, int32_t K, int32_t N, int32_t core,
+                           int32_t cores);
+void ac_matmul_nt_f32_tile(float *restrict y, const float *restrict a, const float *restrict b,
+                           float *restrict scratch, int32_t B, int32_t M, int32_t K, int32_t N, int32_t core,
+                           int32_t cores);
+void ac_matmul_tn_f32_tile(float *restrict y, const float *restrict a, const float *restrict b,
+                           float *restrict scratch, int32_t B, int32_t M, int32_t K, int32_t N, int32_t core,
+                           int32_t cores);
+
 #endif

@@ -9,12 +9,17 @@ from acclimate.kernels.op import Kernel, Op, Signature
 
 _FOLDER = Path(__file__).parent
 _SIZES = ("B", "M", "K", "N")
+_SIMD = frozenset({"simd"})
 _CASES = (
     {"B": 1, "M": 1, "K": 1, "N": 1},
     {"B": 2, "M": 7, "K": 5, "N": 3},
     {"B": 3, "M": 17, "K": 33, "N": 40},
     {"B": 1, "M": 1, "K": 64, "N": 70},
 )
+
+
+def _scratch(K: int) -> int:
+    return K * 16  # AC_COLUMNS
 
 
 def _macs(B: int, M: int, K: int, N: int) -> int:
@@ -29,7 +34,10 @@ MATMUL_NN = Op(
     folder=_FOLDER,
     macs=_macs,
     sizes=_SIZES,
-    kernels=(Kernel("ac_matmul_nn_f32", "matmul_nn.c"),),
+    kernels=(
+        Kernel("ac_matmul_nn_f32_tile", "matmul_tile.c", _SIMD, scratch=_scratch),
+        Kernel("ac_matmul_nn_f32", "matmul_nn.c"),
+    ),
     cases=_CASES,
 )
 MATMUL_NT = Op(
@@ -40,7 +48,10 @@ MATMUL_NT = Op(
     folder=_FOLDER,
     macs=_macs,
     sizes=_SIZES,
-    kernels=(Kernel("ac_matmul_nt_f32", "matmul_nt.c"),),
+    kernels=(
+        Kernel("ac_matmul_nt_f32_tile", "matmul_tile.c", _SIMD, scratch=_scratch),
+        Kernel("ac_matmul_nt_f32", "matmul_nt.c"),
+    ),
     cases=_CASES,
 )
 MATMUL_TN = Op(
@@ -51,7 +62,10 @@ MATMUL_TN = Op(
     folder=_FOLDER,
     macs=_macs,
     sizes=_SIZES,
-    kernels=(Kernel("ac_matmul_tn_f32", "matmul_tn.c"),),
+    kernels=(
+        Kernel("ac_matmul_tn_f32_tile", "matmul_tile.c", _SIMD, scratch=_scratch),
+        Kernel("ac_matmul_tn_f32", "matmul_tn.c"),
+    ),
     cases=_CASES,
 )
 OPS = (MATMUL_NN, MATMUL_NT, MATMUL_TN)

@@ -152,6 +152,7 @@ ACTIVATIONS: Mapping[str, Formula] = {
     "elu_backward.default": _elu_backward,
     "softplus.default": _softplus,
     "softplus_backward.default": _softplus_backward,
+    "log_sigmoid_backward.default": lambda dy, x, _: dy * sigmoid(-x),
     "mish.default": lambda x: x * tanh(_softplus(x)),
     "mish_backward.default": _mish_backward,
 }
@@ -190,6 +191,7 @@ ARITHMETIC: Mapping[str, Formula] = {
     "clamp_max.default": minimum,
     "addcmul.default": lambda x, a, b, value=1.0: x + value * (a * b),
     "addcdiv.default": lambda x, a, b, value=1.0: x + value * (a / b),
+    "lerp.Scalar": lambda a, b, weight: a + weight * (b - a),
     "native_dropout_backward.default": lambda dy, mask, scale: dy * (apply("f32", mask) * scale),
 }
 LOGIC: Mapping[str, Formula] = {
@@ -209,6 +211,18 @@ LOGIC: Mapping[str, Formula] = {
     "where.ScalarSelf": where,
     "masked_fill.Scalar": lambda x, mask, value: where(mask, value, x),
     "masked_fill.Tensor": lambda x, mask, value: where(mask, value, x),
+}
+# What PyTorch's own decompositions of other operators end in.
+PRIMS: Mapping[str, Formula] = {
+    f"prims.{name}.default": formula
+    for name, formula in {
+        **{n: _f(n) for n in ("add", "sub", "mul", "neg", "abs", "exp", "log", "sqrt", "tanh", "erf", "pow")},
+        **{n: _f(n) for n in ("lt", "le", "gt", "ge", "eq", "ne", "where", "sin", "cos", "expm1", "log1p")},
+        "div": _div,
+        "maximum": maximum,
+        "minimum": minimum,
+        "reciprocal": lambda x: 1.0 / x,
+    }.items()
 }
 BCE = _logit_loss
 
@@ -251,7 +265,7 @@ def _apply(name: str, formula: Formula, ctx: Lowering, *args: Any, **kwargs: Any
     return ctx.map(_label(name), function, tensors, shape, dtype=result)
 
 
-_MASKED = ("where", "masked_fill", "native_dropout_backward", "logical", "bitwise")
+_MASKED = ("where", "prims.where", "masked_fill", "native_dropout_backward", "logical", "bitwise")
 
 
 def _fold(function: Formula, fills: list[Any], shape: tuple[int, ...], dtype: str) -> Fill | None:
@@ -289,6 +303,14 @@ _OWN = {
     ),
 }
 
-for _family, _table in (("activation", ACTIVATIONS), ("arithmetic", ARITHMETIC), ("logic", LOGIC)):
+_TABLES = {"activation": ACTIVATIONS, "arithmetic": ARITHMETIC, "logic": LOGIC, "primitive": PRIMS}
+for _family, _table in _TABLES.items():
     for _name, _formula in _table.items():
         rule(_name, family=_family)(_OWN.get(_name) or partial(_apply, _name, _formula))
+
+
+@rule("log_sigmoid_forward.default", family="activation")
+def _log_sigmoid(ctx: Lowering, x: Value) -> tuple[Value, Value]:
+    """min(x, 0) - log(1 + e^-|x|); the second result is a buffer that the gradient here does not need."""
+    y = ctx.map("log_sigmoid", lambda v: minimum(v, 0.0) - log1p(exp(-apply("abs", v))), [x])
+    return y, x

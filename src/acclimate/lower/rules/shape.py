@@ -89,6 +89,18 @@ def _slice(
     return x.slice(axis, low, length, step)
 
 
+@rule("flip.default", family=_FAMILY)
+def _flip(ctx: Lowering, x: Value, axes: Sequence[int]) -> Value:
+    """A window that walks backwards."""
+    if isinstance(x, Fill):
+        return x
+    for axis in axes:
+        step = x.strides[axis]
+        strides = [-s if a == axis % len(x.shape) else s for a, s in enumerate(x.strides)]
+        x = replace(x, offset=x.offset + (x.shape[axis] - 1) * step, strides=tuple(strides))
+    return x
+
+
 def _pieces(ctx: Lowering, x: Value, sizes: Sequence[int], axis: int) -> tuple[Value, ...]:
     starts = [sum(sizes[:i]) for i in range(len(sizes))]
     return tuple(_slice(ctx, x, axis, low, low + n) for low, n in zip(starts, sizes, strict=True))

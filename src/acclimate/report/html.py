@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Report -> one HTML file: styles, script and drawings are inside it, nothing is fetched."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import jinja2
+
+from acclimate.program import Phase
+from acclimate.report import charts
+from acclimate.report.report import Report
+from acclimate.report.text import number, place
+from acclimate.report.training_memory import Kind, TrainingMemory, Use
+
+_ROLES = {role: role for role in ("arena", "parameter", "state", "gradient", "statistic")}
+_KINDS = {
+    Kind.PARAMETER: "parameter",
+    Kind.STATISTIC: "statistic",
+    Kind.GRADIENT: "gradient",
+    Kind.STATE: "state",
+    Kind.KEPT: "kept",
+    Kind.BACKWARD: "backward",
+    Kind.SCRATCH: "scratch",
+}
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("acclimate.report"),
+        undefined=jinja2.StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["n"] = number
+    return environment.get_template("report.html.jinja")
+
+
+def report_html(report: Report) -> str:
+    """The report as one HTML file of usually less than 300 kB."""
+    memory = report.memory
+    static = {role: size for role, size in memory.static_bytes.items() if role != "frozen"}
+    return _template().render(
+        report=report,
+        main=_main(report),
+        ram=charts.stack({"arena": memory.arena_bytes, **static}, _ROLES),
+        frozen_bytes=memory.static_bytes.get("frozen", 0),
+        training=[(item, _training(item)) for item in report.training],
+        entries=[
+            (entry, charts.memory_map(entry), charts.mac_bars(entry), _phases(entry.macs_by_phase()))
+            for entry in sorted(report.entries, key=lambda e: e.name not in ("train", "accumulate"))
+        ],
+        place=place,
+        uses=list(Use),
+        uses_text=charts.USES,
+        chart_left=charts.LEFT,
+        chart_right=charts.WIDTH - charts.RIGHT,
+        chart_width=charts.WIDTH,
+    )  # fmt: skip
+
+
+def _main(report: Report) -> object:
+    """The entry point that the head of the page speaks about: the one that learns."""
+    order = ("train", "accumulate", "predict", "apply")
+    return min(report.entries, key=lambda entry: order.index(entry.name))
+
+
+def _training(memory: TrainingMemory) -> tuple[charts.Slice, ...]:
+    sizes = {str(kind): size for kind, size in memory.bytes_by_kind().items()}
+    return charts.stack(sizes, {str(kind): style for kind, style in _KINDS.items()})
+
+
+def _phases(macs: dict[Phase, int]) -> list[tuple[str, int]]:
+    return [(str(phase), n) for phase, n in macs.items() if n]
