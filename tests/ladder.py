@@ -3,7 +3,8 @@
 
 At every rung the outputs, the loss and every gradient are compared, and the parameters after ten
 steps. The bounds are relative to the largest value of a tensor: float32 keeps 6e-8, sums of a few
-thousand terms in another order lose about a digit, ten steps another one.
+thousand terms in another order lose about a digit, ten steps another one. A gradient that is zero by
+mathematics (a weight before a norm) is a difference of terms of order one, so the scale is at least 0.01.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def assert_close(actual: Any, expected: Any, bound: float, what: str) -> None:
     assert actual.size == expected.size, f"{what}: {actual.shape} is not {expected.shape}"
     actual = actual.reshape(expected.shape)
     assert np.isfinite(actual).all(), f"{what}: not finite"
-    scale = np.abs(expected).max(initial=0.0) + 1e-3
+    scale = np.abs(expected).max(initial=0.0) + 1e-2
     error = np.abs(actual - expected).max(initial=0.0)
     assert error <= bound * scale, f"{what}: error {error:.2e} of {scale:.2e}, bound {bound:.0e}"
 

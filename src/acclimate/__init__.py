@@ -46,7 +46,7 @@ def __dir__() -> list[str]:
 
 
 class _Package(ModuleType):
-    """The import system sets `acclimate.compile` to the module of that name; it means the function."""
+    """The import system binds `compile` to the module of that name; it means the function."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "compile" and isinstance(value, ModuleType):

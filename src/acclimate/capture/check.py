@@ -34,7 +34,9 @@ def split_example(example: Any) -> tuple[tuple[Tensor, ...], Any]:
         *(("target", t) for t in targets),
     ]:
         _check_tensor(name, tensor)
-    return inputs, target
+    # Copies: torch.export takes one tensor that is given twice, as in (x, x), for one input.
+    copies = tuple(tensor.detach().clone() for tensor in inputs)
+    return copies, tuple(t.clone() for t in target) if isinstance(target, tuple) else target.clone()
 
 
 def _check_tensor(name: str, tensor: Any) -> None:

@@ -27,7 +27,6 @@ from acclimate.capture.source import source_of
 from acclimate.errors import NothingToTrain
 from acclimate.program import Source
 
-
 Decompositions = Mapping[Any, Callable[..., Any]]
 
 

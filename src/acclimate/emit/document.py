@@ -29,6 +29,7 @@ class EntryText:
     doc: str
     signature: str
     returns: bool
+    unused: list[str]
     calls: list[CallText]
     arena_bytes: int
     bound_bytes: int
@@ -95,11 +96,18 @@ def entry_text(program: Program, entry: Entry, plan: EntryPlan, loops: LoopLibra
         doc=_DOCS[entry.name],
         signature=f"{kind} {program.name}_{entry.name}({', '.join(parameters(program, entry.name))})",
         returns=loss,
+        unused=_unused(program, entry),
         calls=[call_text(program, call, i, loops) for i, call in enumerate(entry.calls)],
         arena_bytes=plan.arena_bytes,
         bound_bytes=plan.bound_bytes,
         arena_table=_arena_table(plan),
     )
+
+
+def _unused(program: Program, entry: Entry) -> list[str]:
+    """Arguments that no call reads: the signature does not depend on what the loss looks at."""
+    used = {view.buffer for call in entry.calls for view in call.views}
+    return [name for name in entry.data if name not in used]
 
 
 def _arena_table(plan: EntryPlan) -> list[str]:

@@ -20,8 +20,7 @@ static inline float ac_clampf(float v, float lo, float hi) {
     return above > hi ? hi : above;
 }
 
-/* First of `count` work items of core number `core`; its last one is before ac_split(count, core + 1, cores).
- */
+/* First of `count` work items of core number `core`; those of the next core begin after its last one. */
 static inline int32_t ac_split(int32_t count, int32_t core, int32_t cores) {
     return count / cores * core + ac_min_i32(core, count % cores);
 }

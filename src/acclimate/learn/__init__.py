@@ -11,12 +11,14 @@ from acclimate.learn.adaptation import (
     evaluate,
     survey,
 )
+from acclimate.learn.torch_device import TorchDevice
 
 __all__ = [
     "AdaptationResult",
     "AdaptationSpec",
     "Epoch",
     "Survey",
+    "TorchDevice",
     "TrainableDevice",
     "adapt",
     "evaluate",

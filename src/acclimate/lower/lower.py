@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from torch.fx import Node
 
-from acclimate.capture.joint import Joint
+from acclimate.capture import Joint, Slot
 from acclimate.errors import UnsupportedModel
 from acclimate.kernels.loop.expr import Arg, Const, Expr
 from acclimate.kernels.loop.op import MAP, Map
@@ -27,9 +27,14 @@ ENTRIES = ("predict", "train", "accumulate", "apply")
 COUNT = "samples"
 
 
+# Names of arguments and locals of the entry points.
+_TAKEN = re.compile(r"(x|y|scores)\d*|lr|loss|arena|core|cores")
+
+
 def c_name(name: str) -> str:
     """A parameter path as a C identifier: `blocks.0.weight` -> `blocks_0_weight`."""
     text = re.sub(r"\W+", "_", name).strip("_")
+    text = f"{text}_" if _TAKEN.fullmatch(text) else text
     return f"v_{text}" if text[:1].isdigit() else text
 
 
@@ -49,8 +54,13 @@ class _Assembler:
     def _declare(self) -> None:
         graph = self.joint or self.predict_graph
         trained = set(graph.trained)
-        for slot in graph.slots.values():
+        self.data: dict[str, list[str]] = {"input": [], "target": []}
+        for node in graph.graph_module.graph.nodes:
+            if node.op != "placeholder":
+                continue
+            slot = graph.slots[node.name]
             if slot.kind in ("input", "target"):
+                self._declare_data(slot, node)
                 continue
             tensor = graph.tensors[slot.name]
             role = Role.PARAMETER if slot.name in trained else Role.FROZEN
@@ -58,9 +68,22 @@ class _Assembler:
             name = c_name(slot.name)
             dtype = dtype_of(tensor.dtype, Source(slot.name))
             source = Source(slot.name.rpartition(".")[0])
+            if name in self.buffers:
+                raise UnsupportedModel(
+                    f"two parameters have the C name {name}",
+                    found=f"{self.buffers[name].path}, {slot.name}",
+                    hint="rename one of the modules",
+                )
             self.buffers[name] = Buffer(name, tuple(tensor.shape), dtype, role, source, slot.name)
             self.values[name] = np.ascontiguousarray(tensor.detach().numpy())
         self.buffers["lr"] = Buffer("lr", (), "f32", Role.SCALAR)
+
+    def _declare_data(self, slot: Slot, node: Node) -> None:
+        example = node.meta["val"]
+        role = Role.INPUT if slot.kind == "input" else Role.TARGET
+        dtype = dtype_of(example.dtype, Source(slot.name))
+        self.buffers[slot.name] = Buffer(slot.name, tuple(example.shape), dtype, role)
+        self.data[slot.kind].append(slot.name)
 
     def context(self, entry: str) -> Lowering:
         return Lowering(self.buffers, entry)
@@ -68,7 +91,9 @@ class _Assembler:
     def finish(self, name: str, ctx: Lowering) -> None:
         if SEED in self.buffers:
             self.values.setdefault(SEED, np.asarray([self.seed], np.int32))
-        self.entries[name] = Entry(name, tuple(ctx.calls))
+        inputs, targets = self.data["input"], self.data["target"]
+        data = {"predict": inputs, "apply": []}.get(name, inputs + targets)
+        self.entries[name] = Entry(name, tuple(ctx.calls), tuple(data))
 
     def output(self, ctx: Lowering, name: str, value: Value) -> None:
         shape, dtype = value.shape, ctx.dtype(value)
@@ -220,11 +245,6 @@ def _placeholder(ctx: Lowering, joint: Joint, node: Node) -> View | None:
     slot = joint.slots[node.name]
     if slot.kind not in ("input", "target"):
         return View.whole(ctx.buffers[c_name(slot.name)])
-    if slot.name not in ctx.buffers:
-        example = node.meta["val"]
-        role = Role.INPUT if slot.kind == "input" else Role.TARGET
-        dtype = dtype_of(example.dtype, Source(slot.name))
-        ctx.buffers[slot.name] = Buffer(slot.name, tuple(example.shape), dtype, role)
     return View.whole(ctx.buffers[slot.name])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from acclimate.program import Call, Entry, Program, describe
+from acclimate.program import Call, Program, describe
 
 
 def drop_dead(program: Program) -> tuple[Program, list[str]]:
@@ -26,7 +26,7 @@ def drop_dead(program: Program) -> tuple[Program, list[str]]:
                 needed.update(view.buffer for view in call.reads)
             else:
                 changes.append(f"{entry.name}: {describe(call)} {call.source.module}".rstrip())
-        entries[entry.name] = Entry(entry.name, tuple(reversed(kept)))
+        entries[entry.name] = replace(entry, calls=tuple(reversed(kept)))
     return replace(program, entries=entries), changes
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from acclimate.plan.order import dependencies
-from acclimate.program import Entry, Phase, Program
+from acclimate.program import Phase, Program
 
 
 def update_early(program: Program) -> tuple[Program, list[str]]:
@@ -44,5 +44,5 @@ def update_early(program: Program) -> tuple[Program, list[str]]:
             moved.append(
                 f"{entry.name}: {sum(1 for i, n in enumerate(order) if i != n)} calls moved"
             )
-        entries[entry.name] = Entry(entry.name, tuple(entry.calls[n] for n in order))
+        entries[entry.name] = replace(entry, calls=tuple(entry.calls[n] for n in order))
     return replace(program, entries=entries), moved

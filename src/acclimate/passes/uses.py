@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from acclimate.kernels.loop.op import Map
-from acclimate.program import Buffer, Call, Entry, Program, Role, View
+from acclimate.program import Buffer, Call, Program, Role, View
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def rewrite_until_done(program: Program, step: Rewrite) -> tuple[Program, list[s
         calls = list(entry.calls)
         while (done := step(calls, buffers)) is not None:
             changes.append(f"{entry.name}: {done}")
-        entries[entry.name] = Entry(entry.name, tuple(calls))
+        entries[entry.name] = replace(entry, calls=tuple(calls))
     used = {v.buffer for e in entries.values() for call in e.calls for v in call.views}
     kept = {name: b for name, b in buffers.items() if name in used or not b.role.in_arena}
     return replace(program, entries=entries, buffers=kept), changes

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from acclimate.plan.lifetimes import peak_bytes
-from acclimate.program import Call, Entry, Program
+from acclimate.program import Call, Program
 
 
 def dependencies(calls: Sequence[Call]) -> list[set[int]]:
@@ -86,5 +86,5 @@ def order_calls(program: Program) -> Program:
         candidate = _greedy(program, entry.calls)
         if peak_bytes(program, candidate) < peak_bytes(program, best):
             best = candidate
-        entries[entry.name] = Entry(entry.name, tuple(best))
+        entries[entry.name] = replace(entry, calls=tuple(best))
     return replace(program, entries=entries)

@@ -281,10 +281,17 @@ class Call:
 
 @dataclass(frozen=True)
 class Entry:
-    """One function of the generated C: calls in execution order."""
+    """One function of the generated C.
+
+    Args:
+        name: predict, train, accumulate or apply.
+        calls: in execution order.
+        data: inputs and targets that the caller passes, used or not.
+    """
 
     name: str
     calls: tuple[Call, ...]
+    data: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -319,6 +326,7 @@ class Program:
     def interface(self, entry: str) -> tuple[Buffer, ...]:
         """The external buffers of an entry point: outputs, inputs, targets, scalars."""
         used = {view.buffer for call in self.entries[entry].calls for view in call.views}
+        used.update(self.entries[entry].data)
         order = (Role.OUTPUT, Role.INPUT, Role.TARGET, Role.SCALAR)
         found = [b for b in self.buffers.values() if b.name in used and b.role.external]
         return tuple(sorted(found, key=lambda b: order.index(b.role)))
@@ -327,6 +335,7 @@ class Program:
 def prune(program: Program) -> Program:
     """Removes buffers that no call uses. Parameters and frozen weights go too: nothing reads them."""
     used = {view.buffer for call in program.calls() for view in call.views}
+    used.update(name for entry in program.entries.values() for name in entry.data)
     buffers = {name: b for name, b in program.buffers.items() if name in used}
     values = {name: v for name, v in program.values.items() if name in buffers}
     return replace(program, buffers=buffers, values=values)

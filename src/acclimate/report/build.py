@@ -51,7 +51,7 @@ def build_report(firmware: Firmware, *, milliseconds: Mapping[str, float] | None
 
 
 def _flash_bytes(program: Program) -> int:
-    """Constants, and initial values that start-up code copies to RAM: those that are not all zero."""
+    """Constants, and the initial values that start-up code copies to RAM: all but zeros."""
     return sum(
         b.size_bytes
         for b in program.buffers.values()

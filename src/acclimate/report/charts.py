@@ -102,9 +102,12 @@ def memory_map(entry: EntryReport) -> Chart:
     for b in entry.buffers:
         x, width = LEFT + b.first * step, (b.last - b.first + 1) * step
         height = y(b.offset_bytes) - y(b.offset_bytes + b.size_bytes)
-        box = Box(round(x, 2), y(b.offset_bytes + b.size_bytes), round(width, 2), round(height, 2),
-                  b.use, _buffer_tip(b), _label(b, width, height))  # fmt: skip
-        boxes.append(box)
+        top_y, tip, label = (
+            y(b.offset_bytes + b.size_bytes),
+            _buffer_tip(b),
+            _label(b, width, height),
+        )
+        boxes.append(_box(x, top_y, width, height, b.use, tip, label))
     return Chart(
         height=bottom + _RIBBON_GAP + _RIBBON_HEIGHT + _AXIS_HEIGHT,
         bottom=bottom,
@@ -114,9 +117,9 @@ def memory_map(entry: EntryReport) -> Chart:
         x_ticks=_call_ticks(entry, step),
         line=_staircase(entry, step, y),
         bound=y(entry.bound_bytes),
-        summary=f"Memory map of {entry.name}: {len(entry.buffers)} buffers over {len(entry.calls)} calls;"
-        f" the arena has {entry.arena_bytes:,} bytes, at most {entry.bound_bytes:,} are alive at once."
-        " The table of buffers below holds the same data.",
+        summary=f"Memory map of {entry.name}: {len(entry.buffers)} buffers over"
+        f" {len(entry.calls)} calls; the arena has {entry.arena_bytes:,} bytes, at most"
+        f" {entry.bound_bytes:,} are alive at once. The table of buffers below says the same.",
     )
 
 
@@ -130,8 +133,7 @@ def mac_bars(entry: EntryReport) -> Chart:
     for call in entry.calls:
         height = _BARS_HEIGHT * call.macs / top
         x = LEFT + call.number * step + gap / 2
-        bars.append(Box(round(x, 2), round(bottom - height, 2), round(step - gap, 2), round(height, 2),
-                        call.phase))  # fmt: skip
+        bars.append(_box(x, bottom - height, step - gap, height, call.phase))
     return Chart(
         height=bottom + 4.0,
         bottom=bottom,
@@ -144,7 +146,7 @@ def mac_bars(entry: EntryReport) -> Chart:
         line="",
         bound=None,
         summary=f"Multiply-accumulates of the calls of {entry.name}, {entry.macs:,} in all."
-        " The table of calls below holds the same data.",
+        " The table of calls below says the same.",
     )
 
 
@@ -154,6 +156,13 @@ def nice_steps(top: float, count: int = _TICKS) -> list[int]:
     power = 10 ** (len(str(int(raw))) - 1)
     step = next(power * k for k in (1, 2, 5, 10) if power * k >= raw)
     return list(range(0, int(top) + 1, step))
+
+
+def _box(
+    x: float, y: float, width: float, height: float, style: str, tip: str = "", label: str = ""
+) -> Box:
+    """Hundredths of a pixel are enough."""
+    return Box(round(x, 2), round(y, 2), round(width, 2), round(height, 2), style, tip, label)
 
 
 def _step(entry: EntryReport) -> float:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Report -> JSON. The keys are an interface: they only ever grow; the unit ends the key of a number."""
+"""Report -> JSON. The keys are an interface: they only grow; the unit ends the key of a number."""
 
 from __future__ import annotations
 

@@ -7,9 +7,8 @@ from functools import cache
 
 import jinja2
 
-from acclimate.program import Phase
 from acclimate.report import charts
-from acclimate.report.report import Report
+from acclimate.report.report import EntryReport, Report
 from acclimate.report.text import number, place
 from acclimate.report.training_memory import Kind, TrainingMemory, Use
 
@@ -44,13 +43,13 @@ def report_html(report: Report) -> str:
     static = {role: size for role, size in memory.static_bytes.items() if role != "frozen"}
     return _template().render(
         report=report,
-        main=_main(report),
+        main=min(report.entries, key=_rank),
         ram=charts.stack({"arena": memory.arena_bytes, **static}, _ROLES),
         frozen_bytes=memory.static_bytes.get("frozen", 0),
         training=[(item, _training(item)) for item in report.training],
         entries=[
-            (entry, charts.memory_map(entry), charts.mac_bars(entry), _phases(entry.macs_by_phase()))
-            for entry in sorted(report.entries, key=lambda e: e.name not in ("train", "accumulate"))
+            (entry, charts.memory_map(entry), charts.mac_bars(entry), _phases(entry))
+            for entry in sorted(report.entries, key=_rank)
         ],
         place=place,
         uses=list(Use),
@@ -58,13 +57,15 @@ def report_html(report: Report) -> str:
         chart_left=charts.LEFT,
         chart_right=charts.WIDTH - charts.RIGHT,
         chart_width=charts.WIDTH,
-    )  # fmt: skip
+    )
 
 
-def _main(report: Report) -> object:
-    """The entry point that the head of the page speaks about: the one that learns."""
-    order = ("train", "accumulate", "predict", "apply")
-    return min(report.entries, key=lambda entry: order.index(entry.name))
+_ORDER = ("train", "accumulate", "apply", "predict")
+
+
+def _rank(entry: EntryReport) -> int:
+    """What learns comes first; the head of the page speaks about the first."""
+    return _ORDER.index(entry.name)
 
 
 def _training(memory: TrainingMemory) -> tuple[charts.Slice, ...]:
@@ -72,5 +73,5 @@ def _training(memory: TrainingMemory) -> tuple[charts.Slice, ...]:
     return charts.stack(sizes, {str(kind): style for kind, style in _KINDS.items()})
 
 
-def _phases(macs: dict[Phase, int]) -> list[tuple[str, int]]:
-    return [(str(phase), n) for phase, n in macs.items() if n]
+def _phases(entry: EntryReport) -> list[tuple[str, int]]:
+    return [(str(phase), macs) for phase, macs in entry.macs_by_phase().items() if macs]

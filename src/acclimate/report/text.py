@@ -20,16 +20,14 @@ def report_text(report: Report, *, calls: bool = False) -> str:
         calls: with a line for every call.
     """
     blocks = [
-        [
-            f"{report.name}: {report.title}",
-            f"target {report.target}, acclimate {report.version}",
-        ],
+        [f"{report.name}: {report.title}", f"target {report.target}, acclimate {report.version}"],
         ["memory [B]", *_indent(_memory(report))],
         ["entry points", *_indent(_entries(report))],
-        *([f"training memory of a step [B]: {' + '.join(memory.entries)}", *_indent(_training(memory))]
-          for memory in report.training),
-        ["passes", *_indent(_passes(report.passes))],
-    ]  # fmt: skip
+    ]
+    for memory in report.training:
+        head = f"training memory [B] of {' + '.join(memory.entries)}"
+        blocks.append([head, *_indent(_training(memory))])
+    blocks.append(["passes", *_indent(_passes(report.passes))])
     if calls:
         blocks += [[f"calls of {e.name}", *_indent(_calls(e))] for e in report.entries]
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
@@ -67,19 +65,15 @@ def _indent(lines: Iterable[str]) -> list[str]:
 
 def _memory(report: Report) -> list[str]:
     memory = report.memory
-    frozen = memory.static_bytes.get("frozen", 0)
+    static = dict(memory.static_bytes)
+    frozen = static.pop("frozen", 0)
     rows = [["arena", number(memory.arena_bytes), "buffers of one entry point at a time"]]
-    rows += [
-        [role, number(size), "static"]
-        for role, size in memory.static_bytes.items()
-        if role != "frozen"
-    ]
+    rows += [[role, number(size), "static"] for role, size in static.items()]
     rows += [["RAM", number(memory.ram_bytes), "arena and static, without stack"]]
-    rows += [["frozen", number(frozen), "constants in flash; in RAM with --weights binary"]] * bool(
-        frozen
-    )
+    if frozen:
+        rows += [["frozen", number(frozen), "constants in flash; in RAM with --weights binary"]]
     rows += [["flash", number(memory.flash_bytes), "constants and initial values, without code"]]
-    return align(rows, "lrl")  # fmt: skip
+    return align(rows, "lrl")
 
 
 def _entries(report: Report) -> list[str]:

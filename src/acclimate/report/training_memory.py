@@ -2,10 +2,11 @@
 """The memory that learning takes on top of inference, with a reason for every byte.
 
 *Training memory* of a step = static bytes that change (trained parameters, running statistics,
-gradient sums, optimizer state) + the peak, over the calls of the step, of the arena bytes that exist
-because of learning. Those are the live buffers that a backward or update call touches: activations
-kept for it, temporaries that it makes, scratch that it asks for. Buffers that only forward calls touch
-would be there without learning and are left out; so are frozen weights (flash) and the caller's x, y.
+gradient sums, optimizer state) + the peak, over the calls of the step, of the arena bytes that
+exist because of learning. Those are the live buffers that a backward or update call touches:
+activations kept for it, temporaries that it makes, scratch that it asks for. Buffers that only
+forward calls touch would be there without learning and are left out; so are frozen weights (flash)
+and the caller's x and y.
 
 The definition looks at buffers, not at a range of calls, so it does not depend on how the planner
 mixes forward and backward calls. It is not the RAM of the device: that is `Memory.ram_bytes`, where
@@ -123,8 +124,8 @@ def published_classifier_bytes(C: int, N: int) -> int:
         C: features that the classifier reads.
         N: classes.
 
-    Source: fits the memory column (9.5, 25.5, 40.9 kB for DS-CNN S, M, L; C = 64, 172, 276, N = 12) of
-    C. Cioflan's slides "On-Device Domain Adaptation on a multi-core MCU"; they do not give the formula.
+    Source: fits the memory column (9.5, 25.5, 40.9 kB for DS-CNN S, M, L; C = 64, 172, 276, N = 12)
+    of C. Cioflan's slides "On-Device Domain Adaptation on a multi-core MCU", which do not give it.
     """
     return 4 * (3 * C * N + C + N)
 

@@ -156,9 +156,8 @@ class HostDevice:
                 status = getattr(self._library, f"{self.program.name}_save")(
                     _ACCESS(_safe(write)), None
                 )
-                file.flush()
-            if status:
-                raise OSError(f"error {status}")
+                if status:
+                    raise OSError(f"error {status}")
         except OSError as error:
             raise BadOutput(
                 f"cannot write {path.name}", found=str(error), hint="check space and rights"

@@ -7,7 +7,7 @@ from collections.abc import Set
 from dataclasses import replace
 
 from acclimate.kernels.op import Kernel, pick
-from acclimate.program import Buffer, Call, Entry, Program, Role, View, describe
+from acclimate.program import Buffer, Call, Program, Role, View, describe
 
 
 def applicable(call: Call, features: Set[str]) -> list[Kernel]:
@@ -44,5 +44,5 @@ def select_kernels(program: Program, features: Set[str], cores: int = 1) -> Prog
                 buffers[name] = Buffer(name, (words,), "f32", Role.SCRATCH, call.source)
                 scratch = View.whole(buffers[name])
             calls.append(replace(call, kernel=kernel, scratch=scratch))
-        entries[entry.name] = Entry(entry.name, tuple(calls))
+        entries[entry.name] = replace(entry, calls=tuple(calls))
     return replace(program, buffers=buffers, entries=entries)

@@ -26,4 +26,16 @@ void ac_avg_pool2d_bwd_f32(float *restrict dx, const float *restrict dy, int32_t
                            int32_t pad_right, int32_t count_include_pad, int32_t divisor, int32_t core,
                            int32_t cores);
 
+/* Variants for targets with wide vector registers: one window, which is the input. */
+void ac_avg_pool2d_fwd_f32_global(float *restrict y, const float *restrict x, int32_t N, int32_t C, int32_t H,
+                                  int32_t W, int32_t R, int32_t S, int32_t P, int32_t Q, int32_t stride_h,
+                                  int32_t stride_w, int32_t pad_top, int32_t pad_left, int32_t pad_bottom,
+                                  int32_t pad_right, int32_t count_include_pad, int32_t divisor, int32_t core,
+                                  int32_t cores);
+void ac_avg_pool2d_bwd_f32_global(float *restrict dx, const float *restrict dy, int32_t N, int32_t C,
+                                  int32_t H, int32_t W, int32_t R, int32_t S, int32_t P, int32_t Q,
+                                  int32_t stride_h, int32_t stride_w, int32_t pad_top, int32_t pad_left,
+                                  int32_t pad_bottom, int32_t pad_right, int32_t count_include_pad,
+                                  int32_t divisor, int32_t core, int32_t cores);
+
 #endif

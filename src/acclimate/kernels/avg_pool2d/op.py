@@ -15,6 +15,8 @@ _SHAPES = ("N", "C", "H", "W", "R", "S", "P", "Q")
 _GEOMETRY = ("stride_h", "stride_w", "pad_top", "pad_left", "pad_bottom", "pad_right")
 _SIZES = (*_SHAPES, *_GEOMETRY, "count_include_pad", "divisor")
 
+_SIMD = frozenset({"simd"})
+
 
 @dataclass(frozen=True)
 class AvgPool2d:
@@ -30,6 +32,10 @@ class AvgPool2d:
     pad_right: int = 0
     count_include_pad: int = 1
     divisor: int = 0
+
+
+def _global(H: int, W: int, R: int, S: int, P: int, Q: int, pad_top: int, pad_left: int) -> bool:
+    return (R, S, P, Q, pad_top, pad_left) == (H, W, 1, 1, 0, 0)
 
 
 def _covers(starts: Array, window: int, size: int) -> Array:
@@ -52,13 +58,13 @@ def _weights(a: AvgPool2d, P: int, Q: int, H: int, W: int) -> tuple[Array, Array
 
 
 def _fwd(a: AvgPool2d, x: Array, *, P: int, Q: int) -> Array:
-    high, wide, divisor = _weights(a, P, Q, *x.shape[2:])
+    high, wide, divisor = _weights(a, P, Q, x.shape[2], x.shape[3])
     y: Array = (high @ x @ wide.T / divisor).astype(x.dtype)
     return y
 
 
 def _bwd(a: AvgPool2d, dy: Array, *, H: int, W: int) -> Array:
-    high, wide, divisor = _weights(a, *dy.shape[2:], H, W)
+    high, wide, divisor = _weights(a, dy.shape[2], dy.shape[3], H, W)
     dx: Array = (high.T @ (dy / divisor) @ wide).astype(dy.dtype)
     return dx
 
@@ -71,7 +77,7 @@ def _case(
     ceil: int = 0,
     **more: int,
 ) -> dict[str, int]:
-    """One case: x is N, C, H, W; pad is vertical, horizontal; ceil = 1 adds a last, partial window."""
+    """One case: x is N, C, H, W; pad is vertical, horizontal; ceil = 1 adds a partial window."""
     sizes = [
         (size + 2 * margin - cells) // step + 1 + ceil
         for size, margin, cells, step in zip(x[2:], pad, window, stride, strict=True)
@@ -99,7 +105,10 @@ AVG_POOL2D_FWD = Op(
     folder=_FOLDER,
     attrs=AvgPool2d,
     sizes=_SIZES,
-    kernels=(Kernel("ac_avg_pool2d_fwd_f32", "avg_pool2d_fwd.c"),),
+    kernels=(
+        Kernel("ac_avg_pool2d_fwd_f32_global", "avg_pool2d_global.c", _SIMD, _global),
+        Kernel("ac_avg_pool2d_fwd_f32", "avg_pool2d_fwd.c"),
+    ),
     cases=_CASES,
 )
 AVG_POOL2D_BWD = Op(
@@ -110,7 +119,10 @@ AVG_POOL2D_BWD = Op(
     folder=_FOLDER,
     attrs=AvgPool2d,
     sizes=_SIZES,
-    kernels=(Kernel("ac_avg_pool2d_bwd_f32", "avg_pool2d_bwd.c"),),
+    kernels=(
+        Kernel("ac_avg_pool2d_bwd_f32_global", "avg_pool2d_global.c", _SIMD, _global),
+        Kernel("ac_avg_pool2d_bwd_f32", "avg_pool2d_bwd.c"),
+    ),
     cases=_CASES,
 )
 OPS = (AVG_POOL2D_FWD, AVG_POOL2D_BWD)

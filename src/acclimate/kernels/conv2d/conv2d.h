@@ -46,8 +46,7 @@ void ac_conv2d_step_f32(float *restrict w, float *restrict b, const float *restr
                         int32_t stride_w, int32_t pad_top, int32_t pad_left, int32_t dilation_h,
                         int32_t dilation_w, int32_t groups, float weight_decay, int32_t core, int32_t cores);
 
-/* Variants for targets with wide vector registers. They compute the same under the conditions of
- * `Kernel.when`. */
+/* Variants for targets with wide vector registers: the same functions under a condition on the sizes. */
 
 /* R = S = stride = groups = 1, no padding: the pixels of the input are the columns of a matrix. */
 void ac_conv2d_fwd_f32_pointwise(float *restrict y, const float *restrict x, const float *restrict w,
@@ -75,7 +74,7 @@ void ac_conv2d_step_f32_pointwise(float *restrict w, float *restrict b, const fl
                                   int32_t pad_left, int32_t dilation_h, int32_t dilation_w, int32_t groups,
                                   float weight_decay, int32_t core, int32_t cores);
 
-/* groups = 1, R * S <= AC_TAPS: panels of the input (of dy for bwd_x) times weights in tiles. */
+/* R * S <= AC_TAPS: panels of the input, for bwd_x of dy, times weights in tiles. */
 void ac_conv2d_fwd_f32_dense(float *restrict y, const float *restrict x, const float *restrict w,
                              const float *restrict b, float *restrict scratch, int32_t N, int32_t C,
                              int32_t H, int32_t W, int32_t K, int32_t R, int32_t S, int32_t P, int32_t Q,

@@ -3,38 +3,53 @@
 #include "conv2d.h"
 #include "conv2d_panel.h"
 
-/* Both outputs become keep * old + scale * gradient. */
-static void blend_gradient(float *restrict w, float *restrict b, const float *restrict dy,
-                           const float *restrict x, float *restrict scratch, const ac_conv2d *v, float keep,
-                           float scale, int32_t core, int32_t cores) {
-    const int32_t tap[1] = {0};
-    const int32_t pixels = v->P * v->Q, area = v->R * v->S, weights = v->C * area;
-    const int32_t first = ac_split(weights, core, cores), last = ac_split(weights, core + 1, cores);
+/* w[K/groups,C/groups,R,S] of one group becomes keep * old + scale * gradient of one sample; `turned` has
+ * room for dy[P,Q][AC_COLUMNS]. */
+static void conv2d_dense_group(float *restrict w, const float *restrict dy, const float *restrict panels,
+                               float *restrict turned, const ac_panels *of, const ac_conv2d *v, float keep,
+                               float scale, int32_t first, int32_t last) {
+    const int32_t k_group = v->K / v->groups, pixels = v->P * v->Q, area = v->R * v->S, tap[1] = {0};
+    const int32_t c_group = v->C / v->groups, weights = c_group * area;
     int32_t row[AC_ROWS];
     float tile[AC_ROWS][AC_COLUMNS];
+    for (int32_t k = 0; k < k_group; k += AC_COLUMNS) {
+        ac_turn(turned, dy + k * pixels, k_group - k, pixels);
+        for (int32_t i = first; i < last; i += AC_ROWS) {
+            for (int32_t m = 0, c = i / area, t = i % area; m < AC_ROWS; m++) {
+                row[m] = c * of->words + of->tap[t];
+                t = t + 1 < area ? t + 1 : 0;
+                c = t == 0 && c + 1 < c_group ? c + 1 : c; /* rows behind the last one repeat */
+            }
+            ac_tile_product(tile, panels, row, tap, 1, turned, tap, AC_COLUMNS, 1, pixels);
+            ac_tile_blend_turned(w + k * weights + i, weights, tile, last - i, k_group - k, keep, scale);
+        }
+    }
+}
+
+/* Both outputs become keep * old + scale * gradient. */
+static void conv2d_dense_gradient(float *restrict w, float *restrict b, const float *restrict dy,
+                                  const float *restrict x, float *restrict scratch, const ac_conv2d *v,
+                                  float keep, float scale, int32_t core, int32_t cores) {
+    const int32_t c_group = v->C / v->groups, k_group = v->K / v->groups, pixels = v->P * v->Q;
+    const int32_t area = v->R * v->S, weights = c_group * area;
+    const int32_t first = ac_split(weights, core, cores), last = ac_split(weights, core + 1, cores);
     ac_panels panels;
     ac_input_panels(&panels, v);
-    scratch += core * (v->C * panels.channel + pixels * AC_COLUMNS);
-    float *turned = scratch + v->C * panels.channel;
-    for (int32_t n = 0; n < v->N; n++) {
-        const float *dyn = dy + n * v->K * pixels; /* [K,P,Q] */
-        const float kept = n == 0 ? keep : 1.0f;
-        for (int32_t c = first / area; c * area < last; c++)
-            ac_fill_panels(scratch + c * panels.channel, x + (n * v->C + c) * v->H * v->W, &panels);
-        for (int32_t k = 0; k < v->K; k += AC_COLUMNS) {
-            ac_turn(turned, dyn + k * pixels, v->K - k, pixels);
-            for (int32_t i = first; i < last; i += AC_ROWS) {
-                for (int32_t m = 0, c = i / area, tap_x = i % area; m < AC_ROWS; m++) {
-                    row[m] = c * panels.channel + panels.tap[tap_x];
-                    tap_x = tap_x + 1 < area ? tap_x + 1 : 0;
-                    c = tap_x == 0 && c + 1 < v->C ? c + 1 : c;
-                }
-                ac_tile_product(tile, scratch, row, tap, 1, turned, tap, AC_COLUMNS, 1, pixels);
-                ac_tile_blend_turned(w + k * weights + i, weights, tile, last - i, v->K - k, kept, scale);
-            }
+    scratch += core * (c_group * panels.words + pixels * AC_COLUMNS);
+    for (int32_t i = 0; i < v->N * v->groups; i++) {
+        const float *xg = x + i * c_group * v->H * v->W, *dyg = dy + i * k_group * pixels;
+        const float kept = i < v->groups ? keep : 1.0f; /* the first sample */
+        for (int32_t c = first / area; c * area < last; c++) {
+            ac_clear_panels(scratch + c * panels.words, &panels);
+            ac_fill_panels(scratch + c * panels.words, xg + c * v->H * v->W, &panels);
         }
-        for (int32_t k = ac_split(v->K, core, cores); b != NULL && k < ac_split(v->K, core + 1, cores); k++)
-            b[k] = ac_blend(b[k], ac_sum(dyn + k * pixels, pixels), kept, scale);
+        conv2d_dense_group(w + i % v->groups * k_group * weights, dyg, scratch,
+                           scratch + c_group * panels.words, &panels, v, kept, scale, first, last);
+        for (int32_t k = ac_split(k_group, core, cores); b != NULL && k < ac_split(k_group, core + 1, cores);
+             k++) {
+            float *bk = b + i % v->groups * k_group + k;
+            *bk = ac_blend(*bk, ac_sum(dyg + k * pixels, pixels), kept, scale);
+        }
     }
 }
 
@@ -46,7 +61,7 @@ void ac_conv2d_bwd_w_f32_dense(float *restrict dw, float *restrict db, const flo
                                int32_t core, int32_t cores) {
     const ac_conv2d v = {N, C,        H,        W,       K,        R,          S,          P,
                          Q, stride_h, stride_w, pad_top, pad_left, dilation_h, dilation_w, groups};
-    blend_gradient(dw, db, dy, x, scratch, &v, accumulate ? 1.0f : 0.0f, 1.0f, core, cores);
+    conv2d_dense_gradient(dw, db, dy, x, scratch, &v, accumulate ? 1.0f : 0.0f, 1.0f, core, cores);
 }
 
 void ac_conv2d_step_f32_dense(float *restrict w, float *restrict b, const float *restrict dy,
@@ -57,5 +72,5 @@ void ac_conv2d_step_f32_dense(float *restrict w, float *restrict b, const float 
                               float weight_decay, int32_t core, int32_t cores) {
     const ac_conv2d v = {N, C,        H,        W,       K,        R,          S,          P,
                          Q, stride_h, stride_w, pad_top, pad_left, dilation_h, dilation_w, groups};
-    blend_gradient(w, b, dy, x, scratch, &v, 1.0f - lr * weight_decay, -lr, core, cores);
+    conv2d_dense_gradient(w, b, dy, x, scratch, &v, 1.0f - lr * weight_decay, -lr, core, cores);
 }

@@ -3,9 +3,10 @@
 #include "conv2d.h"
 
 /* Both outputs become keep * old + scale * gradient. */
-static void blend_gradient(float *restrict w, float *restrict b, const float *restrict dy,
-                           const float *restrict x, float *restrict scratch, int32_t N, int32_t C, int32_t K,
-                           int32_t pixels, float keep, float scale, int32_t core, int32_t cores) {
+static void conv2d_pointwise_gradient(float *restrict w, float *restrict b, const float *restrict dy,
+                                      const float *restrict x, float *restrict scratch, int32_t N, int32_t C,
+                                      int32_t K, int32_t pixels, float keep, float scale, int32_t core,
+                                      int32_t cores) {
     const int32_t first = ac_split(K, core, cores), last = ac_split(K, core + 1, cores), tap[1] = {0};
     float *turned = scratch + core * pixels * AC_COLUMNS; /* [pixels][AC_COLUMNS] */
     int32_t row[AC_ROWS];
@@ -35,7 +36,8 @@ void ac_conv2d_bwd_w_f32_pointwise(float *restrict dw, float *restrict db, const
     (void)R, (void)S, (void)P, (void)Q, (void)stride_h, (void)stride_w, (void)pad_top, (void)pad_left;
     (void)dilation_h, (void)dilation_w, (void)groups;
 
-    blend_gradient(dw, db, dy, x, scratch, N, C, K, H * W, accumulate ? 1.0f : 0.0f, 1.0f, core, cores);
+    conv2d_pointwise_gradient(dw, db, dy, x, scratch, N, C, K, H * W, accumulate ? 1.0f : 0.0f, 1.0f, core,
+                              cores);
 }
 
 void ac_conv2d_step_f32_pointwise(float *restrict w, float *restrict b, const float *restrict dy,
@@ -47,5 +49,6 @@ void ac_conv2d_step_f32_pointwise(float *restrict w, float *restrict b, const fl
     (void)R, (void)S, (void)P, (void)Q, (void)stride_h, (void)stride_w, (void)pad_top, (void)pad_left;
     (void)dilation_h, (void)dilation_w, (void)groups;
 
-    blend_gradient(w, b, dy, x, scratch, N, C, K, H * W, 1.0f - lr * weight_decay, -lr, core, cores);
+    conv2d_pointwise_gradient(w, b, dy, x, scratch, N, C, K, H * W, 1.0f - lr * weight_decay, -lr, core,
+                              cores);
 }

@@ -17,10 +17,11 @@ void ac_conv2d_bwd_x_f32_depthwise(float *restrict dx, const float *restrict dy,
     scratch += core * (panel_words + height * columns);
     for (int32_t p = 0; p < stride_h * stride_w; p++) {
         ac_gradient_phase(&phase, &v, p / stride_w, p % stride_w);
+        ac_clear_panels(scratch, &phase.panels);
         for (int32_t i = first; i < last; i++) {
             float *flat = stride_h * stride_w == 1 ? dx + i * H * W : scratch + panel_words;
-            ac_fill_phase(scratch, dy + i * P * Q, &phase);
-            ac_filter(flat, scratch, phase.tap, w + i % C * R * S, phase.tap_w, phase.taps, phase.H * phase.W,
+            ac_fill_panels(scratch, dy + i * P * Q, &phase.panels);
+            ac_filter(flat, scratch, w + i % C * R * S, &phase.panels, phase.H * phase.W,
                       b == NULL ? 0.0f : b[i % C], lo, hi);
             if (stride_h * stride_w != 1)
                 ac_scatter_phase(dx + i * H * W, flat, &phase, &v, 0, phase.H * phase.W);

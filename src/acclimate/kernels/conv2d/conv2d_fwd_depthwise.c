@@ -11,15 +11,13 @@ void ac_conv2d_fwd_f32_depthwise(float *restrict y, const float *restrict x, con
     const ac_conv2d v = {N, C,        H,        W,       K,        R,          S,          P,
                          Q, stride_h, stride_w, pad_top, pad_left, dilation_h, dilation_w, groups};
     const int32_t last = ac_split(N * C, core + 1, cores);
-    int32_t tap_w[AC_TAPS];
     ac_panels panels;
     ac_input_panels(&panels, &v);
-    for (int32_t t = 0; t < R * S; t++)
-        tap_w[t] = t;
-    scratch += core * (panels.channel + AC_BLOCK);
+    scratch += core * (panels.words + AC_BLOCK);
+    ac_clear_panels(scratch, &panels);
     for (int32_t i = ac_split(N * C, core, cores); i < last; i++) {
         ac_fill_panels(scratch, x + i * H * W, &panels);
-        ac_filter(y + i * P * Q, scratch, panels.tap, w + i % C * R * S, tap_w, R * S, P * Q,
-                  b == NULL ? 0.0f : b[i % C], lo, hi);
+        ac_filter(y + i * P * Q, scratch, w + i % C * R * S, &panels, P * Q, b == NULL ? 0.0f : b[i % C], lo,
+                  hi);
     }
 }

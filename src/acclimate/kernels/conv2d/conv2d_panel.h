@@ -5,10 +5,10 @@
 #ifndef AC_CONV2D_PANEL_H
 #define AC_CONV2D_PANEL_H
 
-#include "ac_tile.h"
+#include "ac.h"
 
 /* Most taps R * S of a kernel that keeps their offsets on the stack. */
-enum { AC_TAPS = 64 };
+enum { AC_TAPS = 256 };
 
 /* Pixels that a filter computes at once. */
 enum { AC_BLOCK = 32 };
@@ -30,20 +30,24 @@ typedef struct {
 static inline ac_window ac_make_window(int32_t H, int32_t W, int32_t rows, int32_t columns, int32_t row0,
                                        int32_t column0, int32_t row_step, int32_t column_step) {
     ac_window v = {rows, columns, 0, 0, 0, 0, row0 * W + column0, row_step * W, column_step};
-    v.top = ac_min_i32(ac_first(row0, row_step), rows);
-    v.bottom = ac_max_i32(v.top, ac_last(row0, row_step, rows, H));
     v.left = ac_min_i32(ac_first(column0, column_step), columns);
     v.right = ac_max_i32(v.left, ac_last(column0, column_step, columns, W));
+    v.top = ac_min_i32(ac_first(row0, row_step), rows);
+    v.bottom = v.left == v.right ? v.top : ac_max_i32(v.top, ac_last(row0, row_step, rows, H));
     return v;
 }
 
-/* to[rows,columns] = the cells of the window; zero outside of the plane. */
+/* to[rows,columns] = 0 in the rows outside of the plane. */
+static inline void ac_clear_window(float *restrict to, const ac_window *v) {
+    for (int32_t i = 0; i < v->top * v->columns; i++)
+        to[i] = 0.0f;
+    for (int32_t i = v->bottom * v->columns; i < v->rows * v->columns; i++)
+        to[i] = 0.0f;
+}
+
+/* to[rows,columns] = the cells of the window in all other rows, zero outside of the plane. */
 static inline void ac_copy_window(float *restrict to, const float *restrict from, const ac_window *v) {
     const int32_t columns = v->columns, row_step = v->row_step, column_step = v->column_step;
-    for (int32_t i = 0; i < v->top * columns; i++)
-        to[i] = 0.0f;
-    for (int32_t i = v->bottom * columns; i < v->rows * columns; i++)
-        to[i] = 0.0f;
     if (column_step == 1 && columns == row_step) { /* no gap between rows: one loop runs across their ends */
         for (int32_t i = v->top * columns + v->left; i < (v->bottom - 1) * columns + v->right; i++)
             to[i] = from[v->at + i];
@@ -54,7 +58,7 @@ static inline void ac_copy_window(float *restrict to, const float *restrict from
             if (column_step == 1)
                 for (int32_t j = 0; j < v->right - v->left; j++)
                     copy[j] = line[j];
-            else if (column_step == 2)
+            else if (column_step == 2) /* a constant, for which compilers have shuffles */
                 for (int32_t j = 0; j < v->right - v->left; j++)
                     copy[j] = line[2 * j];
             else
@@ -70,52 +74,59 @@ static inline void ac_copy_window(float *restrict to, const float *restrict from
             to[i * columns + j] = 0.0f;
 }
 
-/* The panels of the input: [channels][S][phases][rows][Q]. Rows of the padded input that are a multiple of
- * stride_h apart form a phase, in which what one tap shows to the next output row is the next row. */
+/* The panels of a plane, and where each tap finds what it shows to output (0, 0). */
 typedef struct {
-    int32_t windows, size,
-        channel;               /* size: words of one panel; channel: words of all panels of one channel */
-    ac_window window[AC_TAPS]; /* on the plane of a channel, for each panel */
-    int32_t tap[AC_TAPS];      /* offset of what output (0, 0) sees of channel 0 through each tap */
+    int32_t count, size, words; /* words of one panel; of all panels of a plane */
+    ac_window window[AC_TAPS];  /* for each panel */
+    int32_t taps;
+    int32_t tap[AC_TAPS], tap_w[AC_TAPS]; /* offsets of a tap in the panels and in the weights of a channel */
 } ac_panels;
 
+/* Once before ac_fill_panels: what it does not set. */
+static inline void ac_clear_panels(float *restrict panels, const ac_panels *v) {
+    for (int32_t i = 0; i < v->count; i++)
+        ac_clear_window(panels + i * v->size, &v->window[i]);
+}
+
+static inline void ac_fill_panels(float *restrict panels, const float *restrict plane, const ac_panels *v) {
+    for (int32_t i = 0; i < v->count; i++)
+        ac_copy_window(panels + i * v->size, plane, &v->window[i]);
+}
+
+/* Panels of the input: [S][phases][rows][Q]. Rows of the padded input that are a multiple of stride_h apart
+ * form a phase, in which what a tap shows to the next output row is the next row. */
 static inline void ac_input_panels(ac_panels *to, const ac_conv2d *v) {
     int32_t period = 1; /* taps of a column that are so many rows apart see the same phase */
     while (period * v->dilation_h % v->stride_h != 0)
         period++;
     const int32_t phases = ac_min_i32(period, v->R);
     const int32_t rows = v->P + (v->R - 1) * v->dilation_h / v->stride_h;
-    to->windows = v->S * phases;
+    to->count = v->S * phases;
     to->size = rows * v->Q;
-    to->channel = to->windows * to->size;
-    for (int32_t i = 0; i < to->windows; i++) {
+    to->words = to->count * to->size;
+    for (int32_t i = 0; i < to->count; i++) {
         const int32_t down = i % phases * v->dilation_h % v->stride_h, right = i / phases * v->dilation_w;
         to->window[i] = ac_make_window(v->H, v->W, rows, v->Q, down - v->pad_top, right - v->pad_left,
                                        v->stride_h, v->stride_w);
     }
-    for (int32_t t = 0; t < v->R * v->S; t++) {
+    to->taps = v->R * v->S;
+    for (int32_t t = 0; t < to->taps; t++) {
         const int32_t r = t / v->S, s = t % v->S;
         to->tap[t] = (s * phases + r % phases) * to->size + r * v->dilation_h / v->stride_h * v->Q;
+        to->tap_w[t] = t;
     }
 }
 
-/* Fills the panels of one channel x[H,W]. */
-static inline void ac_fill_panels(float *restrict panel, const float *restrict x, const ac_panels *to) {
-    for (int32_t i = 0; i < to->windows; i++)
-        ac_copy_window(panel + i * to->size, x, &to->window[i]);
-}
-
-/* y[i] = clamp(bias + sum over t < taps of w[tap_w[t]] * panel[tap[t] + i], lo, hi), i < pixels. Reads panels
- * up to the next multiple of AC_BLOCK. */
-static inline void ac_filter(float *restrict y, const float *restrict panel, const int32_t *restrict tap,
-                             const float *restrict w, const int32_t *restrict tap_w, int32_t taps,
-                             int32_t pixels, float bias, float lo, float hi) {
+/* y[i] = clamp(bias + sum over taps of w * panel, lo, hi), i < pixels. Reads AC_BLOCK words behind the
+ * panels. */
+static inline void ac_filter(float *restrict y, const float *restrict panels, const float *restrict w,
+                             const ac_panels *v, int32_t pixels, float bias, float lo, float hi) {
     for (int32_t i = 0; i < pixels; i += AC_BLOCK) {
         float sum[AC_BLOCK];
         for (int32_t j = 0; j < AC_BLOCK; j++)
             sum[j] = bias;
-        for (int32_t t = 0; t < taps; t++) {
-            const float weight = w[tap_w[t]], *seen = panel + tap[t] + i;
+        for (int32_t t = 0; t < v->taps; t++) {
+            const float weight = w[v->tap_w[t]], *seen = panels + v->tap[t] + i;
             for (int32_t j = 0; j < AC_BLOCK; j++)
                 sum[j] += weight * seen[j];
         }

@@ -1,22 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Phases of the input gradient: with a stride, input cells that are a multiple of it apart see the same taps.
- */
+/* Phases of the input gradient: input cells that are a multiple of the strides apart see the same taps. */
 #ifndef AC_CONV2D_PHASE_H
 #define AC_CONV2D_PHASE_H
 
 #include "conv2d_panel.h"
 
-/* The input cells (row + i * stride_h, column + j * stride_w), i < H, j < W, and the panels of dy in which
- * they lie one after the other: [K][windows][rows][W]. */
+/* The input cells (row + i * stride_h, column + j * stride_w), i < H, j < W, and the panels of dy, [rows][W]
+ * each, in which what they see lies one after the other. */
 typedef struct {
     int32_t row, column, H, W;
-    int32_t taps, windows, size,
-        channel;               /* size: words of one panel; channel: of all panels of one channel */
-    ac_window window[AC_TAPS]; /* on the plane of dy, for each panel */
-    int32_t tap_w[AC_TAPS], tap[AC_TAPS]; /* offsets of each tap in w, and in the panels of channel 0 */
+    ac_panels panels;
 } ac_phase;
 
 static inline void ac_gradient_phase(ac_phase *to, const ac_conv2d *v, int32_t row, int32_t column) {
+    ac_panels *panels = &to->panels;
     int32_t low = INT32_MAX, high = INT32_MIN; /* rows of dy that row 0 of the phase sees */
     for (int32_t r = 0; r < v->R; r++) {
         const int32_t down = row + v->pad_top - r * v->dilation_h;
@@ -27,28 +24,25 @@ static inline void ac_gradient_phase(ac_phase *to, const ac_conv2d *v, int32_t r
     to->column = column;
     to->H = (v->H - row + v->stride_h - 1) / v->stride_h;
     to->W = (v->W - column + v->stride_w - 1) / v->stride_w;
-    to->taps = to->windows = to->size = 0;
+    panels->count = panels->taps = panels->size = 0;
     for (int32_t s = 0; low <= high && s < v->S; s++) {
         const int32_t right = column + v->pad_left - s * v->dilation_w, rows = to->H + high - low;
         if (right % v->stride_w != 0)
             continue;
-        to->size = rows * to->W;
+        panels->size = rows * to->W;
         for (int32_t r = 0; r < v->R; r++) {
-            const int32_t down = row + v->pad_top - r * v->dilation_h;
+            const int32_t down = row + v->pad_top - r * v->dilation_h, t = panels->taps;
             if (down % v->stride_h != 0)
                 continue;
-            to->tap_w[to->taps] = r * v->S + s;
-            to->tap[to->taps++] = to->windows * to->size + (down / v->stride_h - low) * to->W;
+            panels->tap[t] = panels->count * panels->size + (down / v->stride_h - low) * to->W;
+            panels->tap_w[t] = r * v->S + s;
+            panels->taps++;
         }
-        to->window[to->windows++] = ac_make_window(v->P, v->Q, rows, to->W, low, right / v->stride_w, 1, 1);
+        panels->window[panels->count] =
+            ac_make_window(v->P, v->Q, rows, to->W, low, right / v->stride_w, 1, 1);
+        panels->count++;
     }
-    to->channel = to->windows * to->size;
-}
-
-/* Fills the panels of one channel dy[P,Q]. */
-static inline void ac_fill_phase(float *restrict panel, const float *restrict dy, const ac_phase *to) {
-    for (int32_t i = 0; i < to->windows; i++)
-        ac_copy_window(panel + i * to->size, dy, &to->window[i]);
+    panels->words = panels->count * panels->size;
 }
 
 /* dx[H,W] at the cells of the phase = flat[i,j]; flat begins at cell number `first` and has `count` cells. */

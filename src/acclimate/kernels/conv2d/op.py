@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import gcd
 from pathlib import Path
 
@@ -22,16 +23,14 @@ _FOLDER = Path(__file__).parent
 _SHAPES = ("N", "C", "H", "W", "K", "R", "S", "P", "Q")
 _GEOMETRY = ("stride_h", "stride_w", "pad_top", "pad_left", "dilation_h", "dilation_w", "groups")
 _SIZES = (*_SHAPES, *_GEOMETRY)
-
-
 _SIMD = frozenset({"simd"})
-_TAPS = 64  # AC_TAPS
-_COLUMNS = 16  # AC_COLUMNS
-_BLOCK = 32  # AC_BLOCK
+AC_TAPS = 256  # conv2d_panel.h
+AC_BLOCK = 32  # conv2d_panel.h
+AC_COLUMNS = 16  # ac_tile.h
 
 
-def _dense(R: int, S: int, groups: int) -> bool:
-    return groups == 1 and R * S <= _TAPS
+def _dense(R: int, S: int) -> bool:
+    return R * S <= AC_TAPS
 
 
 def _pointwise(
@@ -41,51 +40,83 @@ def _pointwise(
 
 
 def _depthwise(C: int, K: int, R: int, S: int, groups: int) -> bool:
-    return groups == C == K and R * S <= _TAPS
+    return groups == C == K and R * S <= AC_TAPS
 
 
-def _input_tail(C: int) -> int:
-    return C * _COLUMNS
-
-
-def _output_tail(K: int) -> int:
-    return K * _COLUMNS
-
-
-def _turned_pixels(P: int, Q: int) -> int:
-    return P * Q * _COLUMNS
-
-
-def _output_panel(
-    R: int, S: int, H: int, W: int, stride_h: int, stride_w: int, dilation_h: int
-) -> int:
-    rows, columns = -(-H // stride_h), -(-W // stride_w)
-    return (S * (rows + (R - 1) * dilation_h // stride_h) + rows) * columns + _BLOCK
-
-
-def _input_panel(R: int, S: int, P: int, Q: int, stride_h: int, dilation_h: int) -> int:
-    return _channel_panels(R, S, P, Q, stride_h, dilation_h) + _BLOCK
-
-
-def _channel_panels(R: int, S: int, P: int, Q: int, stride_h: int, dilation_h: int) -> int:
-    """Words of `ac_input_panels` for one channel."""
+def _input_panels(R: int, S: int, P: int, Q: int, stride_h: int, dilation_h: int) -> int:
+    """Words of one channel in `ac_input_panels`."""
     phases = min(stride_h // gcd(stride_h, dilation_h), R)
     return S * phases * (P + (R - 1) * dilation_h // stride_h) * Q
 
 
-def _input_panels(C: int, R: int, S: int, P: int, Q: int, stride_h: int, dilation_h: int) -> int:
-    return C * _channel_panels(R, S, P, Q, stride_h, dilation_h) + _COLUMNS
-
-
-def _output_panels(
-    K: int, R: int, S: int, H: int, W: int, stride_h: int, stride_w: int, dilation_h: int
+def _gradient_panels(
+    R: int, S: int, H: int, W: int, stride_h: int, stride_w: int, dilation_h: int
 ) -> int:
-    rows = -(-H // stride_h) + (R - 1) * dilation_h // stride_h
-    return K * S * rows * -(-W // stride_w) + _COLUMNS
+    """Most words of one channel in the panels of `ac_gradient_phase`."""
+    return S * (-(-H // stride_h) + (R - 1) * dilation_h // stride_h) * -(-W // stride_w)
 
 
-def _gradient_panels(C: int, R: int, S: int, P: int, Q: int, stride_h: int, dilation_h: int) -> int:
-    return C * _channel_panels(R, S, P, Q, stride_h, dilation_h) + P * Q * _COLUMNS
+def _fwd_dense(
+    C: int, R: int, S: int, P: int, Q: int, stride_h: int, dilation_h: int, groups: int
+) -> int:
+    return C // groups * _input_panels(R, S, P, Q, stride_h, dilation_h) + AC_COLUMNS
+
+
+def _bwd_x_dense(
+    H: int,
+    W: int,
+    K: int,
+    R: int,
+    S: int,
+    stride_h: int,
+    stride_w: int,
+    dilation_h: int,
+    groups: int,
+) -> int:
+    words = _gradient_panels(R, S, H, W, stride_h, stride_w, dilation_h)
+    return K // groups * words + AC_COLUMNS
+
+
+def _bwd_w_pointwise(H: int, W: int) -> int:
+    return H * W * AC_COLUMNS
+
+
+def _bwd_w_dense(
+    C: int, R: int, S: int, P: int, Q: int, stride_h: int, dilation_h: int, groups: int
+) -> int:
+    words = _input_panels(R, S, P, Q, stride_h, dilation_h)
+    return C // groups * words + P * Q * AC_COLUMNS
+
+
+def _fwd_depthwise(R: int, S: int, P: int, Q: int, stride_h: int, dilation_h: int) -> int:
+    return _input_panels(R, S, P, Q, stride_h, dilation_h) + AC_BLOCK
+
+
+def _bwd_x_depthwise(
+    R: int, S: int, H: int, W: int, stride_h: int, stride_w: int, dilation_h: int
+) -> int:
+    words = _gradient_panels(R, S, H, W, stride_h, stride_w, dilation_h)
+    return words + AC_BLOCK + -(-H // stride_h) * -(-W // stride_w)
+
+
+def _kernels(
+    name: str,
+    stem: str,
+    pointwise: Callable[..., int],
+    depthwise: Callable[..., int],
+    dense: Callable[..., int],
+) -> tuple[Kernel, ...]:
+    """All variants of one operator, fastest first, given the words of their scratch."""
+
+    def variant(kind: str, when: Callable[..., bool], scratch: Callable[..., int]) -> Kernel:
+        return Kernel(f"ac_conv2d_{name}_f32_{kind}", f"{stem}_{kind}.c", _SIMD, when, scratch)
+
+    return (
+        variant("pointwise", _pointwise, pointwise),
+        variant("depthwise", _depthwise, depthwise),
+        variant("dense", _dense, dense),
+        Kernel(f"ac_conv2d_{name}_f32", f"{stem}.c"),
+    )
 
 
 def _macs(N: int, C: int, K: int, R: int, S: int, P: int, Q: int, groups: int) -> int:
@@ -114,9 +145,7 @@ def _case(
 
 _CASES = (
     _case((1, 1, 1, 1), (1, 1, 1)),
-    _case(
-        (1, 3, 32, 32), (16, 3, 3), (2, 2), (1, 1, 1, 1)
-    ),  # the last row is unused: 32 + 2 - 3 is odd
+    _case((1, 3, 32, 32), (16, 3, 3), (2, 2), (1, 1, 1, 1)),  # last row unused
     _case((2, 5, 9, 8), (7, 3, 3), (1, 1), (1, 1, 1, 1)),
     _case((1, 1, 49, 10), (8, 10, 4), (2, 2), (4, 5, 1, 1)),  # first layer of DS-CNN
     _case((1, 6, 7, 6), (4, 2, 2), (1, 1), (0, 1, 0, 1)),
@@ -148,14 +177,7 @@ CONV2D_FWD = Op(
     attrs=Conv2d,
     macs=_macs,
     sizes=(*_SIZES, "lo", "hi"),
-    kernels=(
-        Kernel("ac_conv2d_fwd_f32_pointwise", "conv2d_pointwise.c", _SIMD, _pointwise, _input_tail),
-        Kernel("ac_conv2d_fwd_f32_dense", "conv2d_fwd_dense.c", _SIMD, _dense, _input_panels),
-        Kernel(
-            "ac_conv2d_fwd_f32_depthwise", "conv2d_fwd_depthwise.c", _SIMD, _depthwise, _input_panel
-        ),
-        Kernel("ac_conv2d_fwd_f32", "conv2d_fwd.c"),
-    ),
+    kernels=_kernels("fwd", "conv2d_fwd", lambda C: C * AC_COLUMNS, _fwd_depthwise, _fwd_dense),
     cases=(*_CASES, *_CLAMPED),
 )
 CONV2D_BWD_X = Op(
@@ -167,13 +189,8 @@ CONV2D_BWD_X = Op(
     attrs=Conv2d,
     macs=_macs,
     sizes=(*_SIZES, "lo", "hi"),
-    kernels=(
-        Kernel(
-            "ac_conv2d_bwd_x_f32_pointwise", "conv2d_pointwise.c", _SIMD, _pointwise, _output_tail
-        ),
-        Kernel("ac_conv2d_bwd_x_f32_dense", "conv2d_bwd_x_dense.c", _SIMD, _dense, _output_panels),
-        Kernel("ac_conv2d_bwd_x_f32_depthwise", "conv2d_bwd_x_depthwise.c", _SIMD, _depthwise, _output_panel),
-        Kernel("ac_conv2d_bwd_x_f32", "conv2d_bwd_x.c"),
+    kernels=_kernels(
+        "bwd_x", "conv2d_bwd_x", lambda K: K * AC_COLUMNS, _bwd_x_depthwise, _bwd_x_dense
     ),
     cases=(*_CASES, *_CLAMPED),
 )
@@ -187,18 +204,12 @@ CONV2D_BWD_W = Op(
     macs=_macs,
     sizes=_SIZES,
     accumulates=True,
-    kernels=(
-        Kernel(
-            "ac_conv2d_bwd_w_f32_dense", "conv2d_bwd_w_dense.c", _SIMD, _dense, _gradient_panels
-        ),
-        Kernel("ac_conv2d_bwd_w_f32_depthwise", "conv2d_bwd_w_depthwise.c", _SIMD, _depthwise, _channel_panels),
-        Kernel("ac_conv2d_bwd_w_f32", "conv2d_bwd_w.c"),
-    ),
+    kernels=_kernels("bwd_w", "conv2d_bwd_w", _bwd_w_pointwise, _input_panels, _bwd_w_dense),
     cases=_CASES,
 )
 CONV2D_STEP = Op(
     name="conv2d_step",
-    doc="w <- w - lr (dw + decay w), b likewise: weight gradient and SGD in one pass, no gradient buffer",
+    doc="w <- w - lr (dw + decay w), b likewise: weight gradient and SGD, no gradient buffer",
     signature=Signature.parse(
         "w[K,C/groups,R,S], b[K]?, dy[N,K,P,Q], x[N,C,H,W], lr[] -> w[K,C/groups,R,S], b[K]?"
     ),
@@ -207,18 +218,7 @@ CONV2D_STEP = Op(
     attrs=ConvStep,
     macs=_macs,
     sizes=(*_SIZES, "weight_decay"),
-    kernels=(
-        Kernel(
-            "ac_conv2d_step_f32_pointwise",
-            "conv2d_bwd_w_pointwise.c",
-            _SIMD,
-            _pointwise,
-            _turned_pixels,
-        ),
-        Kernel("ac_conv2d_step_f32_dense", "conv2d_bwd_w_dense.c", _SIMD, _dense, _gradient_panels),
-        Kernel("ac_conv2d_step_f32_depthwise", "conv2d_bwd_w_depthwise.c", _SIMD, _depthwise, _channel_panels),
-        Kernel("ac_conv2d_step_f32", "conv2d_bwd_w.c"),
-    ),
+    kernels=_kernels("step", "conv2d_bwd_w", _bwd_w_pointwise, _input_panels, _bwd_w_dense),
     cases=(*_CASES, _case((2, 3, 6, 6), (5, 3, 3), pad=(1, 1, 1, 1), weight_decay=0.1)),
 )
 OPS = (CONV2D_FWD, CONV2D_BWD_X, CONV2D_BWD_W, CONV2D_STEP)

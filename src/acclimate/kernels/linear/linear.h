@@ -36,9 +36,6 @@ void ac_linear_fwd_f32_dots(float *restrict y, const float *restrict x, const fl
                             int32_t core, int32_t cores);
 
 /* Tiles of samples and channels. */
-void ac_linear_fwd_f32_tile(float *restrict y, const float *restrict x, const float *restrict w,
-                            const float *restrict b, float *restrict scratch, int32_t N, int32_t C, int32_t K,
-                            float lo, float hi, int32_t core, int32_t cores);
 void ac_linear_bwd_x_f32_tile(float *restrict dx, const float *restrict dy, const float *restrict w,
                               float *restrict scratch, int32_t N, int32_t C, int32_t K, int32_t core,
                               int32_t cores);

@@ -4,27 +4,6 @@
 #include "ac_tile.h"
 #include "linear.h"
 
-void ac_linear_fwd_f32_tile(float *restrict y, const float *restrict x, const float *restrict w,
-                            const float *restrict b, float *restrict scratch, int32_t N, int32_t C, int32_t K,
-                            float lo, float hi, int32_t core, int32_t cores) {
-    const int32_t first = ac_split(K, core, cores), last = ac_split(K, core + 1, cores), tap[1] = {0};
-    float *turned = scratch + core * C * AC_COLUMNS; /* [C][AC_COLUMNS] */
-    int32_t row[AC_ROWS];
-    float tile[AC_ROWS][AC_COLUMNS];
-    for (int32_t k = first; k < last; k += AC_COLUMNS) {
-        const int32_t columns = ac_min_i32(AC_COLUMNS, last - k);
-        ac_turn(turned, w + k * C, columns, C);
-        for (int32_t n = 0; n < N; n += AC_ROWS) {
-            ac_tile_rows(row, n, N, C);
-            ac_tile_product(tile, x, row, tap, 1, turned, tap, AC_COLUMNS, 1, C);
-            for (int32_t i = 0; i < AC_ROWS && n + i < N; i++)
-                for (int32_t j = 0; j < columns; j++)
-                    y[(n + i) * K + k + j] =
-                        ac_clampf(b == NULL ? tile[i][j] : tile[i][j] + b[k + j], lo, hi);
-        }
-    }
-}
-
 void ac_linear_bwd_x_f32_tile(float *restrict dx, const float *restrict dy, const float *restrict w,
                               float *restrict scratch, int32_t N, int32_t C, int32_t K, int32_t core,
                               int32_t cores) {
@@ -33,9 +12,9 @@ void ac_linear_bwd_x_f32_tile(float *restrict dx, const float *restrict dy, cons
 }
 
 /* Both outputs become keep * old + scale * gradient. */
-static void blend_gradient(float *restrict w, float *restrict b, const float *restrict dy,
-                           const float *restrict x, float *restrict tail, int32_t N, int32_t C, int32_t K,
-                           float keep, float scale, int32_t core, int32_t cores) {
+static void linear_tile_gradient(float *restrict w, float *restrict b, const float *restrict dy,
+                                 const float *restrict x, float *restrict tail, int32_t N, int32_t C,
+                                 int32_t K, float keep, float scale, int32_t core, int32_t cores) {
     const int32_t first = ac_split(K, core, cores), last = ac_split(K, core + 1, cores);
     const int32_t whole = C - C % AC_COLUMNS, tap[1] = {0};
     int32_t row[AC_ROWS];
@@ -59,13 +38,13 @@ static void blend_gradient(float *restrict w, float *restrict b, const float *re
 void ac_linear_bwd_w_f32_tile(float *restrict dw, float *restrict db, const float *restrict dy,
                               const float *restrict x, float *restrict scratch, int32_t N, int32_t C,
                               int32_t K, int32_t accumulate, int32_t core, int32_t cores) {
-    blend_gradient(dw, db, dy, x, scratch + core * N * AC_COLUMNS, N, C, K, accumulate ? 1.0f : 0.0f, 1.0f,
-                   core, cores);
+    linear_tile_gradient(dw, db, dy, x, scratch + core * N * AC_COLUMNS, N, C, K, accumulate ? 1.0f : 0.0f,
+                         1.0f, core, cores);
 }
 
 void ac_linear_step_f32_tile(float *restrict w, float *restrict b, const float *restrict dy,
                              const float *restrict x, float lr, float *restrict scratch, int32_t N, int32_t C,
                              int32_t K, float weight_decay, int32_t core, int32_t cores) {
-    blend_gradient(w, b, dy, x, scratch + core * N * AC_COLUMNS, N, C, K, 1.0f - lr * weight_decay, -lr, core,
-                   cores);
+    linear_tile_gradient(w, b, dy, x, scratch + core * N * AC_COLUMNS, N, C, K, 1.0f - lr * weight_decay, -lr,
+                         core, cores);
 }

@@ -13,7 +13,7 @@ from acclimate.kernels.op import Array, Kernel, Op, Signature
 _FOLDER = Path(__file__).parent
 _SIZES = ("N", "C", "K")
 _SIMD = frozenset({"simd"})
-_COLUMNS = 16  # AC_COLUMNS
+AC_COLUMNS = 16  # ac_tile.h
 _CASES = (
     {"N": 1, "C": 1, "K": 1},
     {"N": 1, "C": 640, "K": 12},
@@ -37,14 +37,17 @@ class Decay:
     weight_decay: float = 0.0
 
 
-def _batch(N: int) -> bool:
-    """A tile has 8 rows."""
+def _four_samples(N: int) -> bool:
     return N >= 4
 
 
+def _eight_samples(N: int) -> bool:
+    return N >= 8
+
+
 def _fwd(a: Clamp, x: Array, w: Array, b: Array | None) -> Array:
-    y = x @ w.T if b is None else x @ w.T + b
-    return np.clip(y, a.lo, a.hi)
+    y: Array = np.clip(x @ w.T if b is None else x @ w.T + b, a.lo, a.hi)
+    return y
 
 
 def _step(
@@ -64,7 +67,6 @@ LINEAR_FWD = Op(
     macs=lambda N, C, K: N * C * K,
     sizes=(*_SIZES, "lo", "hi"),
     kernels=(
-        Kernel("ac_linear_fwd_f32_tile", "linear_tile.c", _SIMD, _batch, lambda C: C * _COLUMNS),
         Kernel("ac_linear_fwd_f32_dots", "linear_fwd_dots.c", _SIMD),
         Kernel("ac_linear_fwd_f32", "linear_fwd.c"),
     ),
@@ -83,7 +85,13 @@ LINEAR_BWD_X = Op(
     macs=lambda N, C, K: N * C * K,
     sizes=_SIZES,
     kernels=(
-        Kernel("ac_linear_bwd_x_f32_tile", "linear_tile.c", _SIMD, _batch, lambda K: K * _COLUMNS),
+        Kernel(
+            "ac_linear_bwd_x_f32_tile",
+            "linear_tile.c",
+            _SIMD,
+            _four_samples,
+            lambda K: K * AC_COLUMNS,
+        ),
         Kernel("ac_linear_bwd_x_f32", "linear_bwd_x.c"),
     ),
     cases=_CASES,
@@ -98,14 +106,20 @@ LINEAR_BWD_W = Op(
     sizes=_SIZES,
     accumulates=True,
     kernels=(
-        Kernel("ac_linear_bwd_w_f32_tile", "linear_tile.c", _SIMD, _batch, lambda N: N * _COLUMNS),
+        Kernel(
+            "ac_linear_bwd_w_f32_tile",
+            "linear_tile.c",
+            _SIMD,
+            _eight_samples,
+            lambda N: N * AC_COLUMNS,
+        ),
         Kernel("ac_linear_bwd_w_f32", "linear_bwd_w.c"),
     ),
     cases=_CASES,
 )
 LINEAR_STEP = Op(
     name="linear_step",
-    doc="W <- W - lr (dy^T x + decay W), b likewise: weight gradient and SGD in one pass, no gradient buffer",
+    doc="W <- W - lr (dy^T x + decay W), b likewise: weight gradient and SGD, no gradient buffer",
     signature=Signature.parse("w[K,C], b[K]?, dy[N,K], x[N,C], lr[] -> w[K,C], b[K]?"),
     meaning=_step,
     folder=_FOLDER,
@@ -113,7 +127,13 @@ LINEAR_STEP = Op(
     macs=lambda N, C, K: N * C * K,
     sizes=(*_SIZES, "weight_decay"),
     kernels=(
-        Kernel("ac_linear_step_f32_tile", "linear_tile.c", _SIMD, _batch, lambda N: N * _COLUMNS),
+        Kernel(
+            "ac_linear_step_f32_tile",
+            "linear_tile.c",
+            _SIMD,
+            _eight_samples,
+            lambda N: N * AC_COLUMNS,
+        ),
         Kernel("ac_linear_step_f32", "linear_bwd_w.c"),
     ),
     cases=(*_CASES, {"N": 2, "C": 9, "K": 6, "weight_decay": 0.1}),

@@ -10,6 +10,7 @@ from acclimate.kernels.op import Kernel, Op, Signature
 _FOLDER = Path(__file__).parent
 _SIZES = ("B", "M", "K", "N")
 _SIMD = frozenset({"simd"})
+AC_COLUMNS = 16  # ac_tile.h
 _CASES = (
     {"B": 1, "M": 1, "K": 1, "N": 1},
     {"B": 2, "M": 7, "K": 5, "N": 3},
@@ -19,7 +20,7 @@ _CASES = (
 
 
 def _scratch(K: int) -> int:
-    return K * 16  # AC_COLUMNS
+    return K * AC_COLUMNS
 
 
 def _macs(B: int, M: int, K: int, N: int) -> int:

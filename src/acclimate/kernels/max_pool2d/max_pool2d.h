@@ -24,4 +24,11 @@ void ac_max_pool2d_bwd_f32(float *restrict dx, const float *restrict dy, const u
                            int32_t Q, int32_t stride_h, int32_t stride_w, int32_t pad_top, int32_t pad_left,
                            int32_t dilation_h, int32_t dilation_w, int32_t core, int32_t cores);
 
+/* A variant for targets with wide vector registers: up to 64 outputs of a row at once. */
+void ac_max_pool2d_fwd_f32_lanes(float *restrict y, uint8_t *restrict index, const float *restrict x,
+                                 int32_t N, int32_t C, int32_t H, int32_t W, int32_t R, int32_t S, int32_t P,
+                                 int32_t Q, int32_t stride_h, int32_t stride_w, int32_t pad_top,
+                                 int32_t pad_left, int32_t dilation_h, int32_t dilation_w, int32_t core,
+                                 int32_t cores);
+
 #endif

@@ -95,7 +95,10 @@ MAX_POOL2D_FWD = Op(
     folder=_FOLDER,
     attrs=MaxPool2d,
     sizes=_SIZES,
-    kernels=(Kernel("ac_max_pool2d_fwd_f32", "max_pool2d_fwd.c"),),
+    kernels=(
+        Kernel("ac_max_pool2d_fwd_f32_lanes", "max_pool2d_fwd_lanes.c", frozenset({"simd"})),
+        Kernel("ac_max_pool2d_fwd_f32", "max_pool2d_fwd.c"),
+    ),
     cases=_CASES,
 )
 MAX_POOL2D_BWD = Op(

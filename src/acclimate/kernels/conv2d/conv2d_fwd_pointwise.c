@@ -15,17 +15,3 @@ void ac_conv2d_fwd_f32_pointwise(float *restrict y, const float *restrict x, con
         ac_multiply(y + n * K * H * W, x + n * C * H * W, w, b, scratch + core * C * AC_COLUMNS, K, C, H * W,
                     C, 1, lo, hi, core, cores);
 }
-
-void ac_conv2d_bwd_x_f32_pointwise(float *restrict dx, const float *restrict dy, const float *restrict w,
-                                   const float *restrict b, float *restrict scratch, int32_t N, int32_t C,
-                                   int32_t H, int32_t W, int32_t K, int32_t R, int32_t S, int32_t P,
-                                   int32_t Q, int32_t stride_h, int32_t stride_w, int32_t pad_top,
-                                   int32_t pad_left, int32_t dilation_h, int32_t dilation_w, int32_t groups,
-                                   float lo, float hi, int32_t core, int32_t cores) {
-    (void)R, (void)S, (void)P, (void)Q, (void)stride_h, (void)stride_w, (void)pad_top, (void)pad_left;
-    (void)dilation_h, (void)dilation_w, (void)groups;
-
-    for (int32_t n = 0; n < N; n++)
-        ac_multiply(dx + n * C * H * W, dy + n * K * H * W, w, b, scratch + core * K * AC_COLUMNS, C, K,
-                    H * W, 1, C, lo, hi, core, cores);
-}

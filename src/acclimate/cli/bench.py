@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""acclimate bench: the generated C against PyTorch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from acclimate.cli.console import say, working
+from acclimate.cli.verb import Verb
+from acclimate.errors import BadOutput
+
+if TYPE_CHECKING:
+    from acclimate.report.bench import BenchRow
+
+app = typer.Typer(name="bench", help="Measures the generated C.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """Measures the generated C."""
+
+
+@app.command("host", cls=Verb)
+def host_verb(
+    only: Annotated[str | None, typer.Option(help="One network of the list.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the rows to a file; - prints them.")
+    ] = None,
+    repetitions: Annotated[int, typer.Option(min=3, help="Blocks of each side.")] = 60,
+) -> None:
+    """Times a training step of the C and of PyTorch eager on this machine, one thread, batch 1."""
+    from acclimate.report.bench import bench_host, bench_names
+
+    names = bench_names(only)
+    with working("measuring") as advance:
+        rows = bench_host(names, repetitions=repetitions, progress=advance)
+    document = json.dumps({"rows": [row.document() for row in rows]}, indent=1) + "\n"
+    if json_file is not None and str(json_file) == "-":
+        typer.echo(document, nl=False)
+        return
+    _print_table(rows)
+    if json_file is not None:
+        _write(json_file, document)
+
+
+def _print_table(rows: list[BenchRow]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="one training step, float32, batch 1, one thread")
+    table.add_column("network")
+    for head in ("acclimate [ms]", "least", "torch [ms]", "least", "torch / acclimate"):
+        table.add_column(head, justify="right")
+    for row in rows:
+        cells: list[Any] = [row.acclimate.median_ms, row.acclimate.min_ms]
+        cells += [row.torch.median_ms, row.torch.min_ms]
+        table.add_row(row.name, *(f"{cell:.3f}" for cell in cells), f"{row.ratio:.2f}")
+    console = Console()
+    console.print(table)
+    say("median and least of interleaved repetitions; PyTorch eager with BatchNorm folded")
+    for row in rows:
+        variant, blocks = row.conditions["torch_variant"], row.conditions["repetitions"]
+        say(f"  {row.name}: {variant}; {blocks} blocks")
+
+
+def _write(path: Path, text: str) -> None:
+    from acclimate.cache import write_atomic
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, text.encode())
+    except OSError as error:
+        raise BadOutput(
+            f"cannot write {path}", found=str(error), hint="--json build/bench.json"
+        ) from error
+    say(f"wrote {path}")
