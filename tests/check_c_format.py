@@ -15,10 +15,13 @@ def main() -> int:
     """Prints the files that clang-format would change; 0 if there are none."""
     tool = Path(sysconfig.get_path("scripts")) / "clang-format"
     files = sorted(path for ending in ("c", "h") for path in (ROOT / "src").rglob(f"*.{ending}"))
-    check = [str(tool), "--dry-run", "-Werror"]
-    bad = [path for path in files if subprocess.run([*check, path], capture_output=True).returncode]
+    bad = []
+    for path in files:
+        run = subprocess.run([tool, "--dry-run", "-Werror", path], capture_output=True, check=False)
+        if run.returncode:
+            bad.append(path.relative_to(ROOT))
     for path in bad:
-        print(path.relative_to(ROOT))
+        print(path)
     if bad:
         print(
             f"hint: {tool} -i {' '.join(str(path.relative_to(ROOT)) for path in bad)}",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random shapes for the operators: strides over the kernel, kernels over the input, groups, ragged ends."""
+"""Random sizes: strides over the kernel, kernels over the input, groups, ragged ends."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def matmul(draw: st.DrawFn) -> list[harness.Example]:
 def _extent(
     draw: st.DrawFn, size: int, taps: int, most_stride: int, most_dilation: int
 ) -> tuple[int, ...]:
-    """Stride, leading pad, dilation, and a number of outputs whose windows all begin in the padded range."""
+    """Stride, leading pad, dilation, and a number of outputs within the padded range."""
     stride, dilation = draw(_up_to(most_stride)), draw(_up_to(most_dilation))
     before, after = draw(_up_to(taps + 1, 0)), draw(_up_to(taps + 1, 0))
     room = size + before + after - dilation * (taps - 1) - 1
@@ -76,7 +76,7 @@ def conv2d(draw: st.DrawFn) -> list[harness.Example]:
 
 
 def _windows(draw: st.DrawFn, room: int, stride: int, end: int) -> int:
-    """Number of pooling windows, now and then with a last one that hangs over the end: ceil_mode."""
+    """Number of pooling windows, with ceil_mode perhaps one that hangs over the end."""
     count = room // stride + 1
     return count + 1 if room % stride and count * stride < end and draw(st.booleans()) else count
 

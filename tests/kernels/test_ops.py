@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -59,9 +60,18 @@ def test_every_kernel_has_a_case():
         assert used == set(op.kernels)
 
 
-def test_cases_stay_in_bounds_and_defined(tmp_path):
+@pytest.mark.parametrize("name", ["AC_COLUMNS", "AC_TAPS", "AC_BLOCK"])
+def test_scratch_is_sized_with_the_constants_of_the_headers(name):
+    text = "".join(path.read_text() for path in harness.KERNELS.rglob("*.h"))
+    (value,) = re.findall(rf"enum {{ {name} = (\d+)", text)
+    modules = [harness.conv2d, harness.linear, harness.matmul]
+    found = {getattr(module, name) for module in modules if hasattr(module, name)}
+    assert found == {int(value)}
+
+
+def test_kernels_stay_in_bounds_and_defined(tmp_path):
     library = harness.build(tmp_path, harness.SANITIZED)
-    command = [sys.executable, str(Path(harness.__file__)), str(library)]
+    command = [sys.executable, str(Path(__file__).parent / "fenced.py"), str(library)]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr[-2000:]
 

@@ -15,7 +15,7 @@ Tensor = torch.Tensor
 
 
 def check(ex: harness.Example) -> None:
-    """Compares the meaning with PyTorch; both work in float64, so 1e-12 of the largest value is ample.
+    """Compares the meaning with PyTorch, both in float64: 1e-12 of the largest value is ample.
 
     Raises:
         AssertionError: they differ.

@@ -53,12 +53,13 @@ def _print_table(rows: list[BenchRow]) -> None:
 
     table = Table(title="one training step, float32, batch 1, one thread")
     table.add_column("network")
-    for head in ("acclimate [ms]", "least", "torch [ms]", "least", "torch / acclimate"):
+    for head in ("acclimate [ms]", "least", "torch [ms]", "least", "torch / acclimate", "of least"):
         table.add_column(head, justify="right")
     for row in rows:
         cells: list[Any] = [row.acclimate.median_ms, row.acclimate.min_ms]
         cells += [row.torch.median_ms, row.torch.min_ms]
-        table.add_row(row.name, *(f"{cell:.3f}" for cell in cells), f"{row.ratio:.2f}")
+        ratios = (f"{row.ratio:.2f}", f"{row.min_ratio:.2f}")
+        table.add_row(row.name, *(f"{cell:.3f}" for cell in cells), *ratios)
     console = Console()
     console.print(table)
     say("median and least of interleaved repetitions; PyTorch eager with BatchNorm folded")

@@ -8,7 +8,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -58,16 +58,12 @@ def doctor_verb(as_json: Json = False) -> None:
         for number, check in enumerate(CHECKS):
             advance(number, len(CHECKS), f"checking {check.name}")
             findings.append(examine(check))
+    failed = any(finding.status == "missing" for finding in findings)
     if as_json:
-        show_json(
-            [
-                {"name": f.name, "status": f.status, "found": f.found, "hint": f.hint}
-                for f in findings
-            ]
-        )
+        show_json({"ok": not failed, "checks": [asdict(finding) for finding in findings]})
     else:
         show("\n".join(_lines(findings)))
-    if any(finding.status == "missing" for finding in findings):
+    if failed:
         raise typer.Exit(1)
 
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from acclimate.cli.console import show, show_json
 from acclimate.cli.options import Json
 
@@ -13,18 +15,8 @@ def targets_verb(as_json: Json = False) -> None:
 
     targets = [find_target(name) for name in target_names()]
     if as_json:
-        show_json(
-            [
-                {
-                    "name": t.name,
-                    "description": t.description,
-                    "cores": t.cores,
-                    "features": sorted(t.features),
-                    "simulator": t.simulator,
-                }
-                for t in targets
-            ]
-        )
+        listed = [{**asdict(target), "features": sorted(target.features)} for target in targets]
+        show_json({"targets": listed})
         return
     width = max(len(t.name) for t in targets)
     show(

@@ -87,6 +87,11 @@ def read_noise(path: Path, name: str) -> NoiseRecording:
     return NoiseRecording(name, np.asarray(mono, dtype=np.float32))
 
 
+def has_places(data: Path) -> bool:
+    """Whether a data folder has any recorded place."""
+    return any((data / file).is_file() for file, _ in RECORDED_PLACES.values())
+
+
 def read_places(data: Path) -> tuple[Place, ...]:
     """The recorded places that a data folder has, each split in time."""
     found = ((name, data / file, by) for name, (file, by) in RECORDED_PLACES.items())

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from acclimate.data.clips import TEST_FOLDS, TRAIN_FOLDS, VALIDATION_FOLDS, Clips
-from acclimate.data.noise import Place, babble_place, generated_places, read_places
+from acclimate.data.noise import Place, babble_place, generated_places, has_places, read_places
 from acclimate.data.speech_commands import (
     ATTRIBUTION,
     data_folder,
@@ -92,12 +92,16 @@ def recorded_speech(folder: Path, noises: Path | None) -> SpeechSource:
     def load(folds: tuple[int, ...]) -> Clips:
         return read_clips(clip for clip in index if clip.fold in folds)
 
+    recorded = noises is not None and has_places(noises)
+
     def make_places(voices: Clips) -> tuple[Place, ...]:
-        places = read_places(noises) if noises is not None else ()
-        places = places or generated_places(voices, _BABBLE_SEED)
+        if noises is not None and recorded:
+            places = read_places(noises)
+        else:
+            places = generated_places(voices, _BABBLE_SEED)
         return (*places, babble_place(voices, _BABBLE_SEED))
 
-    kind = "recorded" if noises is not None and read_places(noises) else "generated"
+    kind = "recorded" if recorded else "generated"
     return SpeechSource(f"{ATTRIBUTION}; {kind} noises", True, load, make_places)
 
 

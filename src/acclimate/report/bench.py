@@ -17,6 +17,7 @@ import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ NETWORKS = ("deep_autoencoder", "dscnn_s", "resnet8", "mobilenet_v1_025")
 _LR = 1e-4
 _SEED = 0
 _SAME_LOSS = 1e-4  # float32 sums in another order
-_BLOCK_MS = 5.0
+_BLOCK_MS = 10.0
 _WARM_UP_BLOCKS = 5
 _TRIAL_STEPS = 15
 
@@ -47,10 +48,11 @@ Step = Callable[[], object]
 
 @dataclass(frozen=True)
 class Timing:
-    """Milliseconds of one training step, over blocks of steps."""
+    """Milliseconds of one training step: median and least of the means over blocks of steps."""
 
     median_ms: float
     min_ms: float
+    steps_per_block: int
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,11 @@ class BenchRow:
         """Median of PyTorch / median of acclimate: above 1 the C is faster."""
         return self.torch.median_ms / self.acclimate.median_ms
 
+    @property
+    def min_ratio(self) -> float:
+        """The same of the least times, which load on the machine disturbs less."""
+        return self.torch.min_ms / self.acclimate.min_ms
+
     def document(self) -> dict[str, Any]:
         """The row as values that `json` can write."""
         return {
@@ -76,6 +83,7 @@ class BenchRow:
             "torch_ms": self.torch.median_ms,
             "torch_min_ms": self.torch.min_ms,
             "ratio": self.ratio,
+            "min_ratio": self.min_ratio,
             "conditions": dict(self.conditions),
         }
 
@@ -136,14 +144,15 @@ def _bench(case: ModelCase, repetitions: int) -> BenchRow:
     if not math.isclose(found, expected, rel_tol=_SAME_LOSS):
         raise RuntimeError(f"{case.name}: the loss of the C is {found}, in PyTorch {expected}")
     data = (x.numpy(), y.numpy())
-    ours, theirs, steps = _interleave(lambda: device.train(*data), torch_step, repetitions)
+    ours, theirs = _interleave(lambda: device.train(*data), torch_step, repetitions)
     conditions = {
         "step": "forward, loss, backward, SGD without momentum",
         "dtype": "float32",
         "batch": 1,
         "threads": 1,
         "repetitions": repetitions,
-        "steps_per_repetition": steps,
+        "acclimate_steps_per_repetition": ours.steps_per_block,
+        "torch_steps_per_repetition": theirs.steps_per_block,
         "order": "repetitions of the two sides alternate",
         "torch_variant": f"eager, eval mode, BatchNorm folded, {variant}",
         "torch": torch.__version__,
@@ -151,6 +160,7 @@ def _bench(case: ModelCase, repetitions: int) -> BenchRow:
         "compiler": f"zig cc {zig_version()} {' '.join(FAST)}",
         "processor": _processor(),
         "processors": os.cpu_count(),
+        "load_average": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
     }
     return BenchRow(case.name, ours, theirs, conditions)
 
@@ -234,26 +244,29 @@ def _torch_step(
     return step
 
 
-def _interleave(a: Step, b: Step, repetitions: int) -> tuple[Timing, Timing, int]:
-    """Times blocks of both in turn: ABAB..., equally many steps in each."""
-    slowest = max(min(time_ms(step) for _ in range(_TRIAL_STEPS)) for step in (a, b))
-    steps = max(1, math.ceil(_BLOCK_MS / slowest))
-
-    def block(step: Step) -> float:
-        def run() -> None:
-            for _ in range(steps):
-                step()
-
-        return time_ms(run) / steps
-
+def _interleave(a: Step, b: Step, repetitions: int) -> tuple[Timing, Timing]:
+    """Times blocks of both in turn: ABAB... Blocks last equally long, so load meets both alike."""
+    sides = tuple((step, _steps_of_a_block(step)) for step in (a, b))
     times: tuple[list[float], list[float]] = ([], [])
     for number in range(_WARM_UP_BLOCKS + repetitions):
-        for step, found in zip((a, b), times, strict=True):
-            spent = block(step)
+        for (step, count), found in zip(sides, times, strict=True):
+            spent = time_ms(partial(_repeat, step, count)) / count
             if number >= _WARM_UP_BLOCKS:
                 found.append(spent)
-    ours, theirs = (Timing(statistics.median(found), min(found)) for found in times)
-    return ours, theirs, steps
+    ours, theirs = (
+        Timing(statistics.median(found), min(found), count)
+        for found, (_, count) in zip(times, sides, strict=True)
+    )
+    return ours, theirs
+
+
+def _steps_of_a_block(step: Step) -> int:
+    return max(1, math.ceil(_BLOCK_MS / min(time_ms(step) for _ in range(_TRIAL_STEPS))))
+
+
+def _repeat(step: Step, count: int) -> None:
+    for _ in range(count):
+        step()
 
 
 def _processor() -> str:

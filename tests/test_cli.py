@@ -1,0 +1,315 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verbs: what they print where, and how they end."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import acclimate
+from acclimate.cli import doctor
+from acclimate.cli.app import app
+from acclimate.cli.user_file import load_task
+from acclimate.errors import AcclimateError
+
+USER_FILE = """\
+import torch
+from torch import nn
+
+import helper
+
+def parts():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3))
+    return model, (torch.randn(1, 4), torch.tensor([1]))
+
+def make():
+    return parts()
+
+def regression():
+    model, (x, _) = parts()
+    return {"model": model, "example": (x, torch.zeros(1, 3)), "loss": "mse", "name": "reg"}
+
+def with_options():
+    return *parts(), {"name": "named"}
+
+def dropout():
+    model, example = parts()
+    return nn.Sequential(model, nn.Dropout(0.5)).train(), example
+
+def raises():
+    return helper.fail()
+
+def leaves():
+    raise SystemExit(3)
+
+def wrong():
+    return 5
+
+def unknown_option():
+    return {"model": parts()[0], "example": parts()[1], "los": "mse"}
+
+def wrong_shape():
+    return parts()[0], (torch.randn(1, 5), torch.tensor([1]))
+
+number = 3
+"""
+
+
+@pytest.fixture
+def user_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "helper", raising=False)
+    path = tmp_path / "kws.py"
+    path.write_text(USER_FILE)
+    (tmp_path / "helper.py").write_text("def fail():\n    return {}['nothing']\n")
+    return path
+
+
+def invoke(*args: str | Path, code: int = 0) -> Any:
+    result = CliRunner().invoke(app, [str(arg) for arg in args])
+    assert result.exit_code == code, (result.stdout, result.stderr, result.exception)
+    return result
+
+
+def test_compile_writes_a_folder_of_c(user_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "build" / "kws"
+    result = invoke(
+        "compile", f"{user_file}:make", "--out", out, "--optimizer", "adam", "--lr", "0.5"
+    )
+    assert (out / "kws.c").is_file() and (out / "manifest.json").is_file()
+    assert "trained by Adam(lr=0.5" in result.stdout
+    assert result.stderr == ""
+
+
+def test_compile_json_lists_the_files_and_the_report(user_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "c"
+    options = ("--entries", "predict, accumulate,apply", "--weights", "binary", "--name", "ear")
+    result = invoke("compile", f"{user_file}:make", "--out", out, *options, "--json")
+    document = json.loads(result.stdout)
+    sizes = {file["path"]: file["size_bytes"] for file in document["files"]}
+    assert sizes["ear_weights.bin"] == (out / "ear_weights.bin").stat().st_size
+    assert list(document["report"]["entries"]) == ["predict", "accumulate", "apply"]
+
+
+def test_compile_keeps_a_folder_of_other_files(user_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "thesis"
+    out.mkdir()
+    (out / "thesis.tex").write_text("years of work")
+    result = invoke("compile", f"{user_file}:make", "--out", out, code=2)
+    assert "thesis.tex" in result.stderr and "--force" in result.stderr
+    assert (out / "thesis.tex").read_text() == "years of work"
+    invoke("compile", f"{user_file}:make", "--out", out, "--force")
+    assert (out / "kws.c").is_file()
+
+
+def test_run_trains_and_agrees_with_torch(user_file: Path) -> None:
+    result = invoke("run", f"{user_file}:regression", "--steps", "3", "--lr", "0.1", "--json")
+    document = json.loads(result.stdout)
+    losses = [step["loss"] for step in document["steps"]]
+    assert len(losses) == 3 and losses[2] < losses[0]
+    assert document["name"] == "reg"
+    assert document["relative_difference"] < 1e-5
+
+
+def test_run_does_not_compare_random_losses(user_file: Path) -> None:
+    assert "not compared" in invoke("run", f"{user_file}:dropout", "--steps", "2").stdout
+
+
+def test_run_says_when_there_is_nothing_to_train(user_file: Path) -> None:
+    result = invoke("run", f"{user_file}:make", "--entries", "predict", code=2)
+    assert "hint: --entries predict,train" in result.stderr
+
+
+def test_report_prints_text_json_and_writes_html(user_file: Path, tmp_path: Path) -> None:
+    page = tmp_path / "pages" / "kws.html"
+    result = invoke("report", f"{user_file}:with_options", "--html", page, "--measure", "--json")
+    document = json.loads(result.stdout)
+    assert document["name"] == "named"
+    assert document["entries"]["train"]["host_ms"] > 0
+    assert page.read_text().startswith("<!doctype html>")
+    assert str(page) in result.stderr
+
+
+MISTAKES = [
+    ("{folder}/kwz.py:make", "there is no file", "compile kws.py:make"),
+    ("{folder}/kws.py", "which of its functions", "kws.py:make"),
+    ("{folder}/kws.py:maek", "no function 'maek'", "did you mean 'make'?"),
+    ("{folder}/kws.py:number", "is not a function", "allowed: dropout"),
+    ("{folder}/kws.py:raises", "helper.py:2  return {}['nothing']", "ACCLIMATE_DEBUG=1"),
+    ("{folder}/kws.py:leaves", "SystemExit: 3", "hint"),
+    ("{folder}/kws.py:wrong", "found: int", "return model, (x, y)"),
+    ("{folder}/kws.py:unknown_option", "unknown option 'los'", "did you mean 'loss'?"),
+    ("{folder}/kws.py:wrong_shape", "does not accept the example", "hint"),
+    ("{folder}/syntax.py:make", "syntax.py:1  def make(:", "hint"),
+    ("{folder}/imports.py:make", "No module named 'nowhere'", "hint"),
+]
+
+
+@pytest.mark.parametrize(("spec", "what", "hint"), MISTAKES)
+def test_a_mistake_ends_with_code_2_and_a_hint(
+    user_file: Path, spec: str, what: str, hint: str
+) -> None:
+    (user_file.parent / "syntax.py").write_text("def make(:\n")
+    (user_file.parent / "imports.py").write_text("import nowhere\n")
+    result = invoke("run", spec.format(folder=user_file.parent), code=2)
+    assert what in result.stderr and hint in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "hint"),
+    [
+        (("--loss", "mes"), "did you mean 'mse'?"),
+        (("--optimizer", "sdg"), "did you mean 'sgd'?"),
+        (("--target", "hots"), "did you mean 'host'?"),
+        (("--name", "9lives"), "net_9lives"),
+        (("--budget", "48kB"), "--budget ram=48kB"),
+        (("--budget", "ram=10B"), "train fewer layers"),
+        (("--on", "moon"), "allowed: host"),
+    ],
+)
+def test_a_wrong_option_ends_with_code_2_and_a_hint(
+    user_file: Path, options: tuple[str, ...], hint: str
+) -> None:
+    assert hint in invoke("run", f"{user_file}:make", *options, code=2).stderr
+
+
+def test_a_missing_option_ends_with_code_2(user_file: Path) -> None:
+    assert "--out" in invoke("compile", f"{user_file}:make", code=2).stderr
+
+
+def test_debug_shows_the_traceback(user_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACCLIMATE_DEBUG", "1")
+    result = invoke("run", f"{user_file}:raises", code=2)
+    assert "Traceback" in result.stderr and "KeyError: 'nothing'" in result.stderr
+
+
+def test_a_bug_says_so_and_ends_with_code_70(
+    user_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise KeyError("lost buffer")
+
+    monkeypatch.setattr(acclimate, "compile", broken)
+    monkeypatch.setattr("acclimate.cli.user_file._check_options", lambda *_: None)
+    result = invoke("run", f"{user_file}:make", code=70)
+    assert "bug of acclimate: KeyError: 'lost buffer'" in result.stderr
+    assert "acclimate doctor --json" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_ctrl_c_ends_with_code_130(user_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("acclimate.cli.options.load_task", stopped)
+    result = invoke("run", f"{user_file}:make", code=130)
+    assert result.stderr == "interrupted\n"
+
+
+def test_user_files_do_not_hide_other_modules(tmp_path: Path) -> None:
+    path = tmp_path / "random.py"
+    path.write_text(USER_FILE.replace("import helper\n", ""))
+    assert load_task(f"{path}:make").example[0].shape == (1, 4)
+    import random
+
+    assert hasattr(random, "Random")
+    sys.path.remove(str(tmp_path))
+
+
+def test_targets_lists_the_host() -> None:
+    assert invoke("targets").stdout.startswith("host")
+    assert json.loads(invoke("targets", "--json").stdout)["targets"][0]["cores"] == 1
+
+
+def test_doctor_finds_everything_here() -> None:
+    document = json.loads(invoke("doctor", "--json").stdout)
+    findings = {finding["name"]: finding for finding in document["checks"]}
+    assert document["ok"]
+    assert {"python", "torch", "compiler", "cache", "espeak", "recordings"} <= findings.keys()
+    assert findings["compiler"]["status"] == "ok"
+
+
+def test_doctor_fails_where_something_required_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> str:
+        raise ImportError("no module named ziglang")
+
+    checks = (
+        doctor.Check("compiler", missing, "pip install ziglang"),
+        doctor.Check("espeak", missing, "pip install 'acclimate[speech]'", required=False),
+    )
+    monkeypatch.setattr(doctor, "CHECKS", checks)
+    result = invoke("doctor", code=1)
+    assert "missing   compiler" in result.stdout and "hint: pip install ziglang" in result.stdout
+    monkeypatch.setattr(doctor, "CHECKS", checks[1:])
+    assert "optional  espeak" in invoke("doctor").stdout
+
+
+def test_data_get_names_the_sets() -> None:
+    assert "allowed: speech-commands" in invoke("data", "get", "speech", code=2).stderr
+
+
+def test_data_get_prints_the_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("acclimate.data.download.get_speech_commands", lambda: Path("/some/where"))
+    assert invoke("data", "get", "speech-commands").stdout == "/some/where\n"
+
+
+def test_demo_runs_with_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run_demo(out: Path, *, quick: bool, progress: Any) -> dict[str, Any]:
+        progress(1, 2, "adapting")
+        return {"folder": str(out), "quick": quick}
+
+    module = ModuleType("acclimate.learn.demo")
+    module.run_demo = run_demo  # type: ignore[attr-defined]
+    monkeypatch.setattr("acclimate.cli.demo.find_spec", lambda _: object())
+    monkeypatch.setitem(sys.modules, "acclimate.learn.demo", module)
+    result = invoke("demo", "--out", tmp_path, "--quick", "--json")
+    assert json.loads(result.stdout) == {"folder": str(tmp_path), "quick": True}
+
+
+def test_demo_that_is_not_there_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("acclimate.cli.demo.find_spec", lambda _: None)
+    assert "no demo" in invoke("demo", "--out", tmp_path, code=2).stderr
+
+
+def test_help_shows_how_to_write_the_file() -> None:
+    assert "def make():" in invoke("compile", "--help").stdout
+    assert invoke("--version").stdout.strip() == acclimate.__version__
+
+
+def test_errors_reach_the_user_unchanged(user_file: Path) -> None:
+    user_file.write_text(
+        "from acclimate.errors import BadExample\ndef make():\n    raise BadExample('mine')\n"
+    )
+    with pytest.raises(AcclimateError, match="mine"):
+        load_task(f"{user_file}:make")
+
+
+def process(*code: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    source = str(Path(acclimate.__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": source}
+    command = [sys.executable, *code]
+    return subprocess.run(
+        command, cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_command_line_starts_without_torch(tmp_path: Path) -> None:
+    code = "import sys, acclimate.cli.app; print({'torch', 'numpy'} & set(sys.modules))"
+    assert process("-c", code, cwd=tmp_path).stdout == "set()\n"
+
+
+def test_module_runs_as_a_process(user_file: Path) -> None:
+    done = process("-m", "acclimate.cli", "run", "kws.py:nothing", cwd=user_file.parent)
+    assert done.returncode == 2
+    assert done.stdout == "" and "no function 'nothing'" in done.stderr
