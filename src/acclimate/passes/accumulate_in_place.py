@@ -60,11 +60,9 @@ def _rewrite(
         return None
     in_place = out == total
     if not in_place:
-        ready = (
-            whole(total, buffers)
-            and whole(out, buffers)
-            and table.readers[total.buffer] == [number]
-        )
+        # A call that already adds to the sum is one of its readers too.
+        others = [i for i in table.readers[total.buffer] if i not in table.writers[total.buffer]]
+        ready = whole(total, buffers) and whole(out, buffers) and others == [number]
         if not ready or max(table.writers[total.buffer]) > producers[0]:
             return None
     old = producer.writes[0]

@@ -102,12 +102,19 @@ def contiguous_strides(shape: Sequence[int]) -> Shape:
 
 @dataclass(frozen=True)
 class View:
-    """A strided window on a buffer; offset and strides count elements. Stride 0 broadcasts."""
+    """A strided window on a buffer; offset and strides count elements. Stride 0 broadcasts.
+
+    The stride of an axis of size 1 is 0, so that equal windows are equal views.
+    """
 
     buffer: str
     shape: Shape
     strides: Shape
     offset: int = 0
+
+    def __post_init__(self) -> None:
+        strides = tuple(0 if n == 1 else s for n, s in zip(self.shape, self.strides, strict=True))
+        object.__setattr__(self, "strides", strides)
 
     @staticmethod
     def whole(buffer: Buffer) -> View:
