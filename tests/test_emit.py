@@ -157,9 +157,7 @@ def test_two_models_share_an_executable(tmp_path: Path) -> None:
     run(out)
 
 
-def test_sanitizers_find_nothing() -> None:
-    """UBSan with bounds of every array of the arena; address errors are covered by the canaries of
-    tests/kernels, which know the exact size of every operand."""
+def test_undefined_behaviour_sanitizer_finds_nothing() -> None:
     firmware = everything()
     device = HostDevice(firmware.program, firmware.build(SANITIZED), firmware.lr)
     x, y = torch.randn(2, 2, 10, 10), torch.tensor([0, 4])
@@ -168,6 +166,38 @@ def test_sanitizers_find_nothing() -> None:
         device.accumulate(x, y)
         device.apply()
     assert np.isfinite(device.predict(x)).all()
+
+
+ADDRESS = ["-O1", "-g", "-fsanitize=address", "-fno-sanitize=undefined"]
+for _flag in ("-asan-stack=0", "-asan-instrumentation-with-call-threshold=0"):
+    ADDRESS += ["-Xclang", "-mllvm", "-Xclang", _flag]
+
+
+def build_with_address_checks(folder: Path) -> Path:
+    """Instruments every C file of a folder; tests/address_checks.c is the run-time library."""
+    objects = [str(folder / "address_checks.o")]
+    library = Path(__file__).parent / "address_checks.c"
+    subprocess.run([zig(), "cc", "-O1", "-c", str(library), "-o", objects[0]], check=True)
+    for source in sorted(folder.rglob("*.c")):
+        objects.append(str(source.with_suffix(".o")))
+        command = [zig(), "cc", *ADDRESS, f"-I{folder}", "-c", str(source), "-o", objects[-1]]
+        subprocess.run(command, check=True)
+    subprocess.run([zig(), "cc", *objects, "-lm", "-o", str(folder / "a.out")], check=True)
+    return folder / "a.out"
+
+
+def test_address_sanitizer_finds_nothing(tmp_path: Path) -> None:
+    output = run(build_with_address_checks(everything().export(tmp_path / "c")))
+    assert "step 9" in output
+
+
+def test_address_sanitizer_would_find_it(tmp_path: Path) -> None:
+    (tmp_path / "a.c").write_text(
+        "float g[10];\nfloat at(const float *p, int i) {\n    return p[i];\n}\n"
+        "int main(int argc, char **argv) {\n    (void)argv;\n    return (int)at(g, 9 + argc);\n}\n"
+    )
+    done = subprocess.run([build_with_address_checks(tmp_path)], capture_output=True, text=True, check=False)
+    assert "0 past the end of g" in done.stderr
 
 
 def test_cmake_lists_every_source() -> None:

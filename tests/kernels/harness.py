@@ -44,7 +44,7 @@ CANARY = 17  # words; odd, so that operands are aligned to their element and no 
 UNIT_ROUNDOFF = 2.0**-24
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Example:
     """One operator with sizes and inputs."""
 
@@ -52,6 +52,9 @@ class Example:
     values: Mapping[str, Any]
     attrs: Any
     inputs: tuple[Array | None, ...]
+
+    def __repr__(self) -> str:
+        return f"{self.op.name}({', '.join(f'{k}={v}' for k, v in self.values.items())})"
 
     @property
     def optional_outputs(self) -> bool:

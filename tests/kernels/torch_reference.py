@@ -48,9 +48,9 @@ def _gradients(function: Callable[..., Tensor], dy: Tensor, *at: Tensor) -> tupl
 
 
 def _conv(a: Any, d: Any, x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
-    bottom = (d.P - 1) * a.stride_h + (d.R - 1) * a.dilation_h + 1 - a.pad_top - d.H
-    right = (d.Q - 1) * a.stride_w + (d.S - 1) * a.dilation_w + 1 - a.pad_left - d.W
-    x = F.pad(x, (a.pad_left, right, a.pad_top, bottom))
+    high = (d.P - 1) * a.stride_h + (d.R - 1) * a.dilation_h + 1
+    wide = (d.Q - 1) * a.stride_w + (d.S - 1) * a.dilation_w + 1
+    x = F.pad(x, (a.pad_left, wide, a.pad_top, high))[:, :, :high, :wide]
     return F.conv2d(x, w, b, (a.stride_h, a.stride_w), 0, (a.dilation_h, a.dilation_w), a.groups)
 
 

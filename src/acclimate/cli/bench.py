@@ -51,9 +51,11 @@ def _print_table(rows: list[BenchRow]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title="one training step, float32, batch 1, one thread")
-    table.add_column("network")
-    for head in ("acclimate [ms]", "least", "torch [ms]", "least", "torch / acclimate", "of least"):
+    table = Table(
+        title="milliseconds of one training step, batch 1, one thread; ratio = torch / acclimate"
+    )
+    table.add_column("network", no_wrap=True)
+    for head in ("acclimate", "least", "torch", "least", "ratio", "of least"):
         table.add_column(head, justify="right")
     for row in rows:
         cells: list[Any] = [row.acclimate.median_ms, row.acclimate.min_ms]

@@ -1,2 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The operators: one folder each, one declaration each."""
+
+from acclimate.kernels.avg_pool2d.op import OPS as AVG_POOL2D
+from acclimate.kernels.conv2d.op import OPS as CONV2D
+from acclimate.kernels.linear.op import OPS as LINEAR
+from acclimate.kernels.loop.op import OPS as LOOP
+from acclimate.kernels.matmul.op import OPS as MATMUL
+from acclimate.kernels.max_pool2d.op import OPS as MAX_POOL2D
+from acclimate.kernels.op import Op
+
+OPS: tuple[Op, ...] = (*LINEAR, *MATMUL, *CONV2D, *MAX_POOL2D, *AVG_POOL2D, *LOOP)
+
+__all__ = ["OPS", "Op"]
