@@ -30,7 +30,11 @@ def operators() -> str:
     lines = [_HEAD, "## ATen operators\n", "| family | operators |", "|---|---|"]
     for family, names in sorted(families.items()):
         lines.append(f"| {family} | {', '.join(f'`{name}`' for name in sorted(names))} |")
-    lines += ["\n## Kernels\n", "| operator | meaning | signature | variants |", "|---|---|---|---|"]
+    lines += [
+        "\n## Kernels\n",
+        "| operator | meaning | signature | variants |",
+        "|---|---|---|---|",
+    ]
     for op in OPS:
         variants = "<br>".join(_variant(kernel) for kernel in op.kernels)
         lines.append(f"| `{op.name}` | {op.doc} | {_signature(op)} | {variants or 'generated'} |")

@@ -74,7 +74,12 @@ def folded(model: nn.Module, changes: tuple[str, ...]) -> nn.Module:
 
 
 def reference(
-    model: nn.Module, loss: Callable[..., torch.Tensor], inputs: tuple, target: Any, optimizer: Any, lr: float
+    model: nn.Module,
+    loss: Callable[..., torch.Tensor],
+    inputs: tuple,
+    target: Any,
+    optimizer: Any,
+    lr: float,
 ) -> Reference:
     """Runs PyTorch eagerly."""
     training = {name: module.training for name, module in model.named_modules()}
@@ -131,7 +136,9 @@ def data_of(inputs: tuple, target: Any) -> dict[str, np.ndarray]:
     return {name: tensor.numpy() for name, tensor in zip(names, (*inputs, *targets), strict=True)}
 
 
-def check_numpy(program: Program, ref: Reference, data: dict, lr: float, stage: str, **options: Any) -> None:
+def check_numpy(
+    program: Program, ref: Reference, data: dict, lr: float, stage: str, **options: Any
+) -> None:
     """Outputs, loss, every gradient and one step of a program in NumPy."""
     machine = Interpreter(program, **options)
     outputs = machine.run("predict", **data)
@@ -163,7 +170,10 @@ def check_c(device: HostDevice, ref: Reference, data: dict, lr: float, what: str
     assert_close(loss, ref.loss, FORWARD_BOUND, f"{what}: loss")
     for name, gradient in ref.gradients.items():
         assert_close(
-            device.state[f"{c_name(name)}_grad"], gradient, GRADIENT_BOUND, f"{what}: gradient of {name}"
+            device.state[f"{c_name(name)}_grad"],
+            gradient,
+            GRADIENT_BOUND,
+            f"{what}: gradient of {name}",
         )
     device.reset()
     losses = [device.train(*values, lr=lr) for _ in range(STEPS)]
@@ -196,9 +206,7 @@ def climb(
     stages = [s for i, s in enumerate(firmware.stages) if i == 0 or s.changes] if every_pass else []
     for stage in stages:
         check_numpy(stage.program, ref, data, lr, stage.name)
-    check_numpy(
-        firmware.program, ref, data, lr, "planned memory", offsets=firmware.plan.offsets()
-    )
+    check_numpy(firmware.program, ref, data, lr, "planned memory", offsets=firmware.plan.offsets())
     check_c(firmware.run("host"), ref, data, lr)
     for entry in firmware.plan.entries.values():
         assert entry.gap == 0.0, f"the arena is {entry.gap:.2%} over its lower bound"

@@ -24,7 +24,11 @@ def small(name: str = "net", seed: int = 0) -> ac.Firmware:
     """A convolution, a ReLU, a pool and a linear layer."""
     torch.manual_seed(seed)
     model = nn.Sequential(
-        nn.Conv2d(1, 2, 3, stride=2, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 3)
+        nn.Conv2d(1, 2, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(2, 3),
     )
     x = torch.linspace(-1, 1, 36).reshape(1, 1, 6, 6)
     return ac.compile(model, example=(x, torch.tensor([1])), optimizer=ac.SGD(lr=0.1), name=name)
@@ -47,7 +51,10 @@ def everything() -> ac.Firmware:
     ).train()
     example = (torch.randn(2, 2, 10, 10), torch.tensor([0, 4]))
     return ac.compile(
-        model, example=example, optimizer=ac.AdamW(), entries=("predict", "train", "accumulate", "apply")
+        model,
+        example=example,
+        optimizer=ac.AdamW(),
+        entries=("predict", "train", "accumulate", "apply"),
     )
 
 
@@ -55,14 +62,27 @@ def build(folder: Path, *arguments: str) -> Path:
     """Compiles an exported folder and returns the executable."""
     sources = [str(p) for p in sorted(folder.rglob("*.c"))]
     out = folder / "a.out"
-    command = [zig(), "cc", *WARNINGS, "-O1", f"-I{folder}", *sources, "-lm", "-o", str(out), *arguments]
+    command = [
+        zig(),
+        "cc",
+        *WARNINGS,
+        "-O1",
+        f"-I{folder}",
+        *sources,
+        "-lm",
+        "-o",
+        str(out),
+        *arguments,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return out
 
 
 def run(path: Path) -> str:
-    return subprocess.run([str(path)], capture_output=True, text=True, check=True, cwd=path.parent).stdout
+    return subprocess.run(
+        [str(path)], capture_output=True, text=True, check=True, cwd=path.parent
+    ).stdout
 
 
 def test_same_input_same_bytes() -> None:
@@ -98,7 +118,9 @@ def test_every_symbol_has_the_prefix() -> None:
     device = HostDevice(small("kws").program, library, 0.1)
     assert device is not None
     headers = "".join(
-        content.decode() for name, content in small("kws").sources().items() if "/" not in name and name[-2:] == ".h"
+        content.decode()
+        for name, content in small("kws").sources().items()
+        if "/" not in name and name[-2:] == ".h"
     )
     functions = re.findall(r"^\w[\w ]*\b(\w+)\(", headers, re.M)
     assert functions
@@ -138,7 +160,17 @@ def test_two_models_share_an_executable(tmp_path: Path) -> None:
         objects = []
         for source in sorted(folder.rglob("*.c")):
             target = source.with_suffix(".o")
-            command = [zig(), "cc", *WARNINGS, "-O1", f"-I{folder}", "-c", str(source), "-o", str(target)]
+            command = [
+                zig(),
+                "cc",
+                *WARNINGS,
+                "-O1",
+                f"-I{folder}",
+                "-c",
+                str(source),
+                "-o",
+                str(target),
+            ]
             subprocess.run(command, check=True)
             objects.append(str(target))
         archives.append(str(tmp_path / f"lib{name}.a"))
@@ -151,7 +183,17 @@ def test_two_models_share_an_executable(tmp_path: Path) -> None:
     )
     out = tmp_path / "a.out"
     subprocess.run(
-        [zig(), "cc", "-std=c99", f"-I{tmp_path}", str(tmp_path / "main.c"), *archives, "-lm", "-o", str(out)],
+        [
+            zig(),
+            "cc",
+            "-std=c99",
+            f"-I{tmp_path}",
+            str(tmp_path / "main.c"),
+            *archives,
+            "-lm",
+            "-o",
+            str(out),
+        ],
         check=True,
     )
     run(out)
@@ -196,7 +238,9 @@ def test_address_sanitizer_would_find_it(tmp_path: Path) -> None:
         "float g[10];\nfloat at(const float *p, int i) {\n    return p[i];\n}\n"
         "int main(int argc, char **argv) {\n    (void)argv;\n    return (int)at(g, 9 + argc);\n}\n"
     )
-    done = subprocess.run([build_with_address_checks(tmp_path)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [build_with_address_checks(tmp_path)], capture_output=True, text=True, check=False
+    )
     assert "0 past the end of g" in done.stderr
 
 

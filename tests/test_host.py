@@ -116,7 +116,9 @@ def test_missing_entry_says_how_to_get_it(compiled: ac.Firmware) -> None:
         (X, torch.tensor([1.0]), "float32"),
     ],
 )
-def test_wrong_arrays_are_refused(compiled: ac.Firmware, x: torch.Tensor, y: torch.Tensor, words: str) -> None:
+def test_wrong_arrays_are_refused(
+    compiled: ac.Firmware, x: torch.Tensor, y: torch.Tensor, words: str
+) -> None:
     with pytest.raises(errors.BadExample, match=words):
         compiled.run().train(x, y)
 

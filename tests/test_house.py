@@ -14,11 +14,12 @@ PACKAGE = ROOT / "src" / "acclimate"
 # A stage imports what stands after it in this list, never what stands before.
 ORDER = (
     "cli",
+    "demo",
     "report",
     "learn",
     "models",
     "data",
-    "compile",
+    "pipeline",
     "firmware",
     "capture",
     "lower",

@@ -70,7 +70,9 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "trigonometry": lambda x: x.sin() * x.cos(),
     "sum_axes": lambda x: x.sum((1, 3)),
     "mean_all": lambda x: x.mean() * x,
-    "variance": lambda x: (x - x.mean((2, 3), keepdim=True)) / (x.var((2, 3), keepdim=True) + 1).sqrt(),
+    "variance": lambda x: (
+        (x - x.mean((2, 3), keepdim=True)) / (x.var((2, 3), keepdim=True) + 1).sqrt()
+    ),
     "amax": lambda x: x - x.amax(1, keepdim=True).detach(),
     "cat": lambda x: torch.cat([x, x * 2, x[:, :2]], dim=1),
     "cat_inner": lambda x: torch.cat([x, x * 2], dim=3),
@@ -83,7 +85,9 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "crop": lambda x: F.pad(x, (-1, -1, 0, 2)),
     "view": lambda x: x.reshape(x.shape[0], -1),
     "permute": lambda x: x.permute(0, 3, 1, 2).reshape(x.shape[0], -1) * 2,
-    "transpose_twice": lambda x: x.transpose(1, 2).transpose(2, 3) * x.transpose(1, 2).transpose(2, 3),
+    "transpose_twice": lambda x: (
+        x.transpose(1, 2).transpose(2, 3) * x.transpose(1, 2).transpose(2, 3)
+    ),
     "flatten_unflatten": lambda x: x.flatten(1).unflatten(1, (4, -1)),
     "repeat": lambda x: x.repeat(1, 2, 1, 1),
     "expand": lambda x: x[:, :1].expand(-1, 5, -1, -1) * 2,
@@ -118,7 +122,10 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "conv2d_stride": (lambda: nn.Conv2d(3, 4, 3, stride=2, padding=1), (1, 3, 32, 32)),
     "conv2d_same": (lambda: nn.Conv2d(2, 3, 4, padding="same"), (1, 2, 8, 8)),
     "conv2d_no_bias": (lambda: nn.Conv2d(2, 3, (2, 5), stride=(3, 1), bias=False), (1, 2, 9, 9)),
-    "conv2d_groups": (lambda: nn.Conv2d(6, 9, 3, groups=3, dilation=(1, 2), padding=2), (1, 6, 9, 8)),
+    "conv2d_groups": (
+        lambda: nn.Conv2d(6, 9, 3, groups=3, dilation=(1, 2), padding=2),
+        (1, 6, 9, 8),
+    ),
     "conv2d_padded": (
         lambda: nn.Sequential(nn.ZeroPad2d((1, 2, 0, 3)), nn.Conv2d(3, 4, 3, stride=2)),
         (1, 3, 10, 9),
@@ -137,8 +144,14 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "layer_norm_plain": (lambda: Scaled(lambda x: x * F.layer_norm(x, (6,))), (2, 4, 6)),
     "group_norm": (lambda: nn.GroupNorm(2, 6), (2, 6, 5, 4)),
     "instance_norm": (lambda: nn.InstanceNorm2d(3, affine=True), (1, 3, 5, 4)),
-    "batch_norm_train": (lambda: nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3)).train(), (4, 2, 6, 5)),
-    "batch_norm_first": (lambda: nn.Sequential(nn.BatchNorm2d(2), nn.Conv2d(2, 3, 3)).eval(), (1, 2, 6, 5)),
+    "batch_norm_train": (
+        lambda: nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3)).train(),
+        (4, 2, 6, 5),
+    ),
+    "batch_norm_first": (
+        lambda: nn.Sequential(nn.BatchNorm2d(2), nn.Conv2d(2, 3, 3)).eval(),
+        (1, 2, 6, 5),
+    ),
     "batch_norm_linear": (
         lambda: nn.Sequential(nn.Linear(6, 4, bias=False), nn.BatchNorm1d(4), nn.ReLU()).eval(),
         (1, 6),
@@ -147,7 +160,10 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "gru_two_layers": (lambda: Last(nn.GRU(3, 4, num_layers=2, batch_first=True)), (1, 5, 3)),
     "gru_16_steps": (lambda: Last(nn.GRU(4, 6, batch_first=True)), (1, 16, 4)),
     "lstm": (lambda: Last(nn.LSTM(4, 5, batch_first=True)), (2, 6, 4)),
-    "lstm_both_ways": (lambda: Last(nn.LSTM(3, 4, batch_first=True, bidirectional=True)), (1, 4, 3)),
+    "lstm_both_ways": (
+        lambda: Last(nn.LSTM(3, 4, batch_first=True, bidirectional=True)),
+        (1, 4, 3),
+    ),
     "rnn": (lambda: Last(nn.RNN(4, 5, batch_first=True)), (1, 6, 4)),
     "attention": (lambda: Attention(8, 2), (2, 5, 8)),
     "encoder_layer": (
@@ -230,7 +246,10 @@ LOSSES = {
     "berhu": ("berhu", torch.randn(3, 4)),
     "bce_with_logits": ("bce_with_logits", torch.rand(3, 4)),
     "bce_weighted": (nn.BCEWithLogitsLoss(pos_weight=torch.tensor([2.0])), torch.rand(3, 4)),
-    "own": (lambda o, y: ((o - y) ** 2 * torch.tensor([1.0, 0.0, 2.0, 1.0])).mean(), torch.randn(3, 4)),
+    "own": (
+        lambda o, y: ((o - y) ** 2 * torch.tensor([1.0, 0.0, 2.0, 1.0])).mean(),
+        torch.randn(3, 4),
+    ),
 }
 
 

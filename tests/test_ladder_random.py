@@ -11,7 +11,6 @@ from ladder import climb
 from torch import Tensor, nn
 
 
-
 def drawn(examples: int) -> settings:
     """The same examples at every run, with time enough to build C."""
     return settings(
@@ -24,7 +23,16 @@ def drawn(examples: int) -> settings:
     )
 
 
-ACTIVATIONS = (nn.Identity, nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.Tanh, nn.SiLU, nn.Hardswish, nn.GELU)
+ACTIVATIONS = (
+    nn.Identity,
+    nn.ReLU,
+    nn.ReLU6,
+    nn.LeakyReLU,
+    nn.Tanh,
+    nn.SiLU,
+    nn.Hardswish,
+    nn.GELU,
+)
 
 
 @st.composite

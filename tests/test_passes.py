@@ -92,7 +92,10 @@ def test_fuse_clamp_puts_the_activation_into_the_layer(layer: nn.Module) -> None
     program = compiled(model, 1, 1, 5, 5).program
     assert counts(program, "predict") == {"conv2d_fwd": 1, "linear_fwd": 1}
     (call,) = (c for c in program.entries["predict"].calls if c.op is CONV2D_FWD)
-    assert (call.attrs.lo, call.attrs.hi) == (0.0, 6.0 if isinstance(layer, nn.ReLU6) else float("inf"))
+    assert (call.attrs.lo, call.attrs.hi) == (
+        0.0,
+        6.0 if isinstance(layer, nn.ReLU6) else float("inf"),
+    )
 
 
 def test_pads_become_numbers_of_the_convolution() -> None:
@@ -100,7 +103,9 @@ def test_pads_become_numbers_of_the_convolution() -> None:
     firmware = compiled(model, 1, 1, 6, 6)
     assert "pad" in counts(firmware.stages[0].program)
     assert "pad" not in counts(firmware.program)
-    padded = [c for c in firmware.program.entries["train"].calls if getattr(c.attrs, "pad_left", 0) == 1]
+    padded = [
+        c for c in firmware.program.entries["train"].calls if getattr(c.attrs, "pad_left", 0) == 1
+    ]
     assert {c.op.name for c in padded} == {"conv2d_fwd", "conv2d_bwd_x", "conv2d_step"}
 
 

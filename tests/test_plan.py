@@ -32,7 +32,9 @@ def made(drawn: list[tuple[int, int, int]]) -> list[Lifetime]:
 
 @settings(deadline=None, derandomize=True, max_examples=60)
 @given(LIVES)
-def test_packing_never_overlaps_and_reaches_the_bound_or_more(drawn: list[tuple[int, int, int]]) -> None:
+def test_packing_never_overlaps_and_reaches_the_bound_or_more(
+    drawn: list[tuple[int, int, int]],
+) -> None:
     lives = made(drawn)
     calls = max(x.last for x in lives) + 1
     bound = max(live_bytes(lives, calls))
@@ -66,7 +68,12 @@ def test_packing_is_the_same_every_time() -> None:
 def compiled(**options: object) -> ac.Firmware:
     torch.manual_seed(0)
     model = nn.Sequential(
-        nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3)
+        nn.Conv2d(1, 4, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(4, 4, 3, padding=1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(144, 3),
     )
     return ac.compile(model, example=(torch.zeros(1, 1, 6, 6), torch.tensor([0])), **options)
 
@@ -97,7 +104,11 @@ def test_dependencies_keep_reads_before_overwrites() -> None:
     needs = dependencies(calls)
     for number, call in enumerate(calls):
         for view in call.writes:
-            readers = [i for i, c in enumerate(calls[:number]) if any(v.buffer == view.buffer for v in c.reads)]
+            readers = [
+                i
+                for i, c in enumerate(calls[:number])
+                if any(v.buffer == view.buffer for v in c.reads)
+            ]
             assert set(readers) <= needs[number]
 
 

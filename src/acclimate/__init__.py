@@ -7,9 +7,7 @@ The names below are loaded when they are first used: PyTorch takes seconds to im
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -23,13 +21,13 @@ _HOMES = {
     "AdamW": "acclimate.lower",
     "Firmware": "acclimate.firmware",
     "berhu": "acclimate.capture",
-    "compile": "acclimate.compile",
+    "compile": "acclimate.pipeline",
 }
 
 
 if TYPE_CHECKING:
     from acclimate.capture import berhu
-    from acclimate.compile import compile
+    from acclimate.pipeline import compile
     from acclimate.errors import AcclimateError
     from acclimate.firmware import Firmware
     from acclimate.lower import SGD, Adam, AdamW
@@ -43,15 +41,3 @@ else:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
-
-
-class _Package(ModuleType):
-    """The import system binds `compile` to the module of that name; it means the function."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "compile" and isinstance(value, ModuleType):
-            value = value.compile
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

@@ -5,12 +5,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from acclimate.emit import emit, export_files, manifest
 from acclimate.plan import Plan
 from acclimate.program import Program
 from acclimate.simulate import FAST, HostDevice, compile_shared
 from acclimate.targets import Target
+
+if TYPE_CHECKING:
+    from acclimate.report import Report
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,12 @@ class Firmware:
             BadOutput: the folder holds other things or cannot be written; nothing is left half-written.
         """
         return export_files(self.sources(weights), Path(folder), force=force)
+
+    def report(self) -> Report:
+        """What this firmware costs: memory with a reason for every byte, MACs, calls, passes."""
+        from acclimate.report import build_report  # upwards, for those who ask for a report
+
+        return build_report(self)
 
     def run(self, device: str = "host") -> HostDevice:
         """Builds the C and returns a device that trains and predicts.

@@ -100,7 +100,9 @@ def trace_joint(forward: Forward, data: tuple[Tensor, ...], table: Decomposition
         by_name = {slot.name: leaf for slot, leaf in zip(slots, leaves, strict=True)}
         if not loss.requires_grad:
             raise _nothing(forward)
-        setup_stacktrace_preservation_hooks([loss.grad_fn])  # backward nodes get their forward number
+        setup_stacktrace_preservation_hooks(
+            [loss.grad_fn]
+        )  # backward nodes get their forward number
         grads = torch.autograd.grad(loss, [by_name[name] for name in trained], allow_unused=True)
         used[:] = [grad is not None for grad in grads]
         return [result.detach() for result in results] + [g for g in grads if g is not None]

@@ -79,7 +79,9 @@ def call_text(program: Program, call: Call, number: int, loops: LoopLibrary) -> 
 
 def _comment(program: Program, call: Call, number: int) -> str:
     """`12  fc1.linear_fwd  pool[1,64] -> scores[1,12]  kws.py:18  768 MAC`."""
-    data = [v for v in call.inputs if v is not None and not program.buffers[v.buffer].role.persistent]
+    data = [
+        v for v in call.inputs if v is not None and not program.buffers[v.buffer].role.persistent
+    ]
     inputs = ", ".join(_short(v) for v in data if program.buffers[v.buffer].role is not Role.SCALAR)
     outputs = ", ".join(_short(v) for v in call.writes)
     work = ".".join(part for part in (call.source.module, describe(call)) if part)

@@ -13,7 +13,7 @@ from torch.fx import Node
 
 from acclimate.capture import Joint, Slot
 from acclimate.errors import UnsupportedModel
-from acclimate.kernels.loop.expr import Arg, Const, Expr
+from acclimate.kernels.loop.expr import Arg, Const, Expr, apply
 from acclimate.kernels.loop.op import MAP, Map
 from acclimate.kernels.op import Array
 from acclimate.lower import rules  # noqa: F401  (registers the rules)
@@ -175,7 +175,7 @@ class _Assembler:
         count = self._sum(COUNT, (1,))
 
         def mean(g: Expr, n: Expr) -> Expr:
-            return g / n
+            return g / apply("max", n, 1.0)  # without samples the sums are zero, and so is the step
 
         for name in map(c_name, self.joint.trained):
             ctx.source = self.buffers[name].source

@@ -138,7 +138,9 @@ class View:
     def span(self) -> tuple[int, int]:
         """First and last element of the buffer that the view may touch."""
         ends = [(n - 1) * s for n, s in zip(self.shape, self.strides, strict=True)]
-        return self.offset + sum(min(e, 0) for e in ends), self.offset + sum(max(e, 0) for e in ends)
+        return self.offset + sum(min(e, 0) for e in ends), self.offset + sum(
+            max(e, 0) for e in ends
+        )
 
     def covers(self, buffer: Buffer) -> bool:
         """True if the view is exactly the whole buffer, in row-major order."""

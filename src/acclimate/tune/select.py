@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+import re
+from collections.abc import Mapping, Set
 from dataclasses import replace
 
 from acclimate.kernels.op import Kernel, pick
@@ -32,7 +33,7 @@ def select_kernels(program: Program, features: Set[str], cores: int = 1) -> Prog
     entries = {}
     for entry in program.entries.values():
         calls = []
-        for number, call in enumerate(entry.calls):
+        for call in entry.calls:
             if not call.op.kernels:
                 calls.append(call)
                 continue
@@ -40,9 +41,19 @@ def select_kernels(program: Program, features: Set[str], cores: int = 1) -> Prog
             words = int(pick(kernel.scratch, call.values())) * cores
             scratch = None
             if words:
-                name = f"{entry.name}.scratch_{number}_{describe(call)}"
+                name = _scratch_name(entry.name, call, buffers)
                 buffers[name] = Buffer(name, (words,), "f32", Role.SCRATCH, call.source)
                 scratch = View.whole(buffers[name])
             calls.append(replace(call, kernel=kernel, scratch=scratch))
         entries[entry.name] = replace(entry, calls=tuple(calls))
     return replace(program, buffers=buffers, entries=entries)
+
+
+def _scratch_name(entry: str, call: Call, taken: Mapping[str, Buffer]) -> str:
+    """`train.conv1_conv2d_fwd_scratch`, with a number where a layer asks twice."""
+    words = re.sub(r"\W+", "_", f"{call.source.module}_{describe(call)}_scratch").strip("_")
+    stem = f"{entry}.{f'v_{words}' if words[:1].isdigit() else words}"
+    name, count = stem, 2
+    while name in taken:
+        name, count = f"{stem}_{count}", count + 1
+    return name

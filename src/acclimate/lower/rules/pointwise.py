@@ -216,8 +216,14 @@ LOGIC: Mapping[str, Formula] = {
 PRIMS: Mapping[str, Formula] = {
     f"prims.{name}.default": formula
     for name, formula in {
-        **{n: _f(n) for n in ("add", "sub", "mul", "neg", "abs", "exp", "log", "sqrt", "tanh", "erf", "pow")},
-        **{n: _f(n) for n in ("lt", "le", "gt", "ge", "eq", "ne", "where", "sin", "cos", "expm1", "log1p")},
+        **{
+            n: _f(n)
+            for n in ("add", "sub", "mul", "neg", "abs", "exp", "log", "sqrt", "tanh", "erf", "pow")
+        },
+        **{
+            n: _f(n)
+            for n in ("lt", "le", "gt", "ge", "eq", "ne", "where", "sin", "cos", "expm1", "log1p")
+        },
         "div": _div,
         "maximum": maximum,
         "minimum": minimum,
