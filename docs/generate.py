@@ -16,9 +16,9 @@ _HEAD = """\
 
 Written by `docs/generate.py` from the declarations; do not edit.
 
-A model may use every PyTorch module and function that PyTorch breaks down into the ATen operators of
-the first table; operators that PyTorch itself defines by others of the table work as well. Each has
-forward and backward, any batch size, float32. The second table is what they are computed with.
+A model may use every PyTorch module and function that PyTorch breaks down into the ATen operators
+of the first table; operators that PyTorch itself defines by others of the table work as well. Each
+has forward and backward, any batch size, float32. The second table is what they are computed with.
 """
 
 

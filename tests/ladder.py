@@ -3,8 +3,9 @@
 
 At every rung the outputs, the loss and every gradient are compared, and the parameters after ten
 steps. The bounds are relative to the largest value of a tensor: float32 keeps 6e-8, sums of a few
-thousand terms in another order lose about a digit, ten steps another one. A gradient that is zero by
-mathematics (a weight before a norm) is a difference of terms of order one, so the scale is at least 0.01.
+thousand terms in another order lose about a digit, ten steps another one. A gradient that is zero
+by mathematics (a weight before a norm) is a difference of terms of order one, so the scale is at
+least 0.01.
 """
 
 from __future__ import annotations

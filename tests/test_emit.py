@@ -101,7 +101,7 @@ def test_no_dates_and_no_absolute_paths() -> None:
 
 @pytest.mark.parametrize("name", ["net.c", "net.h", "net_weights.c", "manifest.json"])
 def test_golden_c(name: str, request: pytest.FixtureRequest) -> None:
-    """The C of a small model is kept: a change of it shows in the diff. `--update-golden` writes it."""
+    """The C of a small model is kept: a change shows in the diff. `--update-golden` writes it."""
     content = small().sources()[name]
     if name == "manifest.json":
         table = json.loads(content)
@@ -179,7 +179,8 @@ def test_two_models_share_an_executable(tmp_path: Path) -> None:
         '#include "one/one.h"\n#include "two/two.h"\n'
         "int main(void) {\n    static float x[36], a[3], b[3];\n    const int32_t y[1] = {1};\n"
         "    one_train(x, y, 0.1f);\n    two_train(x, y, 0.1f);\n"
-        "    one_predict(a, x);\n    two_predict(b, x);\n    return a[0] == a[0] && b[0] == b[0] ? 0 : 1;\n}\n"
+        "    one_predict(a, x);\n    two_predict(b, x);\n"
+        "    return a[0] == a[0] && b[0] == b[0] ? 0 : 1;\n}\n"
     )
     out = tmp_path / "a.out"
     subprocess.run(

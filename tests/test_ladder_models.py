@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from ladder import climb
 from torch import nn
 
 from acclimate.models import REGISTRY
+from ladder import climb
 
 # Below the value at which ten steps of plain gradient descent diverge.
 LEARNING_RATES = {"upydnet": 1e-4, "mobilenet_v2_block": 1e-3}

@@ -8,10 +8,10 @@ from collections.abc import Callable
 import pytest
 import torch
 import torch.nn.functional as F
-from ladder import climb
 from torch import Tensor, nn
 
 import acclimate as ac
+from ladder import climb
 
 
 class Scaled(nn.Module):
@@ -24,6 +24,17 @@ class Scaled(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.function(x * self.scale)
+
+
+class Shared(nn.Module):
+    """One weight used three times: its gradients add up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(5, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(torch.tanh(self.layer(torch.tanh(self.layer(x)))))
 
 
 def example_for(model: nn.Module, *shape: int) -> tuple[Tensor, Tensor]:
@@ -170,7 +181,7 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         lambda: nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True).train(),
         (1, 4, 8),
     ),
-    "shared_weight": (lambda: Shared(), (1, 5)),
+    "shared_weight": (Shared, (1, 5)),
 }
 
 
@@ -192,17 +203,6 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.attention(x, x, x, need_weights=False)[0]
-
-
-class Shared(nn.Module):
-    """One weight used three times: its gradients add up."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = nn.Linear(5, 5)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.layer(torch.tanh(self.layer(torch.tanh(self.layer(x)))))
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

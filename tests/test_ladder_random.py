@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
-from ladder import climb
 from torch import Tensor, nn
+
+from ladder import climb
 
 
 def drawn(examples: int) -> settings:
@@ -132,7 +135,7 @@ def test_random_graph_climbs(plan: list[tuple[str, int, int]], channels: int, ba
 def test_random_perceptron_climbs(widths: list[int], batch: int, data: st.DataObject) -> None:
     torch.manual_seed(9)
     layers: list[nn.Module] = []
-    for before, after in zip(widths, widths[1:], strict=False):
+    for before, after in pairwise(widths):
         layers += [nn.Linear(before, after, bias=data.draw(st.booleans()))]
         layers += [data.draw(st.sampled_from(ACTIVATIONS))()]
     model = nn.Sequential(*layers)

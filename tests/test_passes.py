@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Passes: each does what it says on a model made for it. That it keeps the numbers is shown by the ladder."""
+"""Each pass does what it says on a model made for it; the ladder shows that numbers stay."""
 
 from __future__ import annotations
 

@@ -27,10 +27,10 @@ _HOMES = {
 
 if TYPE_CHECKING:
     from acclimate.capture import berhu
-    from acclimate.pipeline import compile
     from acclimate.errors import AcclimateError
     from acclimate.firmware import Firmware
     from acclimate.lower import SGD, Adam, AdamW
+    from acclimate.pipeline import compile
 else:
 
     def __getattr__(name: str) -> Any:

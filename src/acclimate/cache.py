@@ -30,7 +30,7 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yields a new file beside `path` that takes its place at the end, or is removed on an error."""
+    """Yields a new file beside `path` which takes its place at the end, or is gone on an error."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     temporary = Path(name)

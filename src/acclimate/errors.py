@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every exception that a user of acclimate can meet.
 
-A message has four parts: what failed with its numbers, what was found, where in the user's file, and
-one hint that works when it is pasted. Anything that is not an `AcclimateError` is a bug of acclimate.
+A message has four parts: what failed with its numbers, what was found, where in the user's file,
+and one hint that works when it is pasted. Anything that is not an `AcclimateError` is a bug of
+acclimate.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class AcclimateError(Exception):
 
 
 class UnsupportedModel(AcclimateError):
-    """The model cannot be captured: dynamic shapes, data-dependent control flow, an op without a kernel."""
+    """The model cannot be captured: dynamic shapes, control flow by data, an op without kernel."""
 
 
 class NothingToTrain(AcclimateError):
@@ -56,7 +57,7 @@ class BadExample(AcclimateError):
 
 
 class BadOption(AcclimateError):
-    """An option has a value that is not allowed: loss, optimizer, target, prefix, entry point, budget."""
+    """A value of an option is not allowed: loss, optimizer, target, prefix, entry point, budget."""
 
 
 class DoesNotFit(AcclimateError):
@@ -80,7 +81,7 @@ class DataError(AcclimateError):
 
 
 class InvalidProgram(Exception):
-    """A stage of acclimate produced a program that breaks a rule of the IR: a bug, not a user's mistake."""
+    """A stage produced a program that breaks a rule of the IR: a bug, not a user's mistake."""
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:

@@ -80,7 +80,7 @@ class Firmware:
             force: overwrite a folder that holds other files.
 
         Raises:
-            BadOutput: the folder holds other things or cannot be written; nothing is left half-written.
+            BadOutput: the folder holds other things or cannot be written; nothing is half-written.
         """
         return export_files(self.sources(weights), Path(folder), force=force)
 

@@ -37,10 +37,11 @@ def compile(
     """Compiles a model into C that predicts and learns.
 
     Args:
-        model: any module of static shapes; what requires grad learns. BatchNorm in eval mode is folded.
+        model: any module of static shapes; what requires grad learns. BatchNorm in eval mode is
+            folded.
         example: (x, y), or ((x0, x1), y): shapes and element types of one batch.
-        loss: a name (cross_entropy, mse, l1, huber, smooth_l1, berhu, bce_with_logits), or a function
-            of (outputs, y) that returns a scalar.
+        loss: a name (cross_entropy, mse, l1, huber, smooth_l1, berhu, bce_with_logits), or a
+            function of (outputs, y) that returns a scalar.
         optimizer: SGD, Adam or AdamW, or its name; the learning rate stays a run-time argument.
         target: a device of `acclimate targets`.
         name: prefix of every C symbol.
@@ -79,7 +80,7 @@ def compile(
     stages += _run(LATE_PASSES, program)
     program = prune(stages[-1].program)
     placed = plan(program, seconds=solver_seconds, ram_bytes=_ram_bytes(budget))
-    title = f"{type(model).__name__}, trained by {rule}"
+    title = f"{type(model).__name__}, trained by {rule.describe()}"
     return Firmware(program, placed, device, rule.lr, title, f"target {target}", tuple(stages))
 
 
@@ -109,11 +110,12 @@ def _check_options(name: str, entries: Sequence[str]) -> None:
         )
 
 
-_RESERVED = frozenset(
-    "auto break case char const continue default do double else enum extern float for goto if inline int long "
-    "register restrict return short signed sizeof static struct switch typedef union unsigned void volatile "
-    "while main arena ac".split()
+_WORDS = (
+    "auto break case char const continue default do double else enum extern float for goto if "
+    "inline int long register restrict return short signed sizeof static struct switch typedef "
+    "union unsigned void volatile while main arena ac"
 )
+_RESERVED = frozenset(_WORDS.split())
 _UNITS = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "kib": 1024, "mib": 1024**2}
 
 

@@ -5,15 +5,15 @@
  *
  * arena of predict [B], 424 in all, 424 alive at most
  *       from ..      to    size  calls      buffer
- *        0 ..     351     352  0..0       scratch_0_conv2d_fwd f32[88]
+ *        0 ..     351     352  0..0       v_0_conv2d_fwd_scratch f32[88]
  *        0 ..       7       8  1..2       v_2_mean f32[1,2]
  *      352 ..     423      72  0..1       v_0_conv f32[1,2,3,3]
  * arena of train [B], 936 in all, 936 alive at most
  *       from ..      to    size  calls      buffer
- *        0 ..     351     352  0..0       scratch_0_conv2d_fwd f32[88]
+ *        0 ..     351     352  0..0       v_0_conv2d_fwd_scratch f32[88]
  *        0 ..      11      12  2..9       v_4_linear f32[1,3]
  *        0 ..       7       8  10..12     d_4_mm f32[1,2]
- *        0 ..     863     864  13..13     scratch_13_conv2d_step f32[216]
+ *        0 ..     863     864  13..13     v_0_conv2d_step_scratch f32[216]
  *       12 ..      15       4  3..5       loss_log_softmax_max f32[1]
  *       12 ..      23      12  7..11      d_loss_nll_loss_bwd f32[1,3]
  *       16 ..      19       4  4..5       loss_log_softmax_sum f32[1]
@@ -39,7 +39,7 @@ static union {
         } v_0_conv;
         struct {
             float v[88];
-        } scratch_0_conv2d_fwd;
+        } v_0_conv2d_fwd_scratch;
         struct {
             float v[2];
         } v_2_mean;
@@ -51,7 +51,7 @@ static union {
         } v_0_conv;
         struct {
             float v[88];
-        } scratch_0_conv2d_fwd;
+        } v_0_conv2d_fwd_scratch;
         struct {
             uint8_t at[24];
             float v[2];
@@ -80,7 +80,7 @@ static union {
         } d_4_mm;
         struct {
             float v[216];
-        } scratch_13_conv2d_step;
+        } v_0_conv2d_step_scratch;
     } train;
 } arena;
 typedef char net_arena_has_the_planned_size[(sizeof arena == NET_ARENA_BYTES) ? 1 : -1];
@@ -190,7 +190,7 @@ static void net_loop_div_relu_bwd(float *restrict y, const float *restrict b, in
 
 void net_predict(float *scores, const float *x) {
     /*   0  0.conv2d_fwd  x[1,1,6,6] -> v_0_conv[1,2,3,3]  162 MAC */
-    ac_conv2d_fwd_f32_dense(arena.predict.v_0_conv.v, x, net_v_0_weight, net_v_0_bias, arena.predict.scratch_0_conv2d_fwd.v, 1, 1, 6, 6, 2, 3, 3, 3, 3, 2, 2, 1, 1, 1, 1, 1, 0.0f, INFINITY, 0, 1);
+    ac_conv2d_fwd_f32_dense(arena.predict.v_0_conv.v, x, net_v_0_weight, net_v_0_bias, arena.predict.v_0_conv2d_fwd_scratch.v, 1, 1, 6, 6, 2, 3, 3, 3, 3, 2, 2, 1, 1, 1, 1, 1, 0.0f, INFINITY, 0, 1);
     /*   1  2.mean  v_0_conv[1,2,3,3] -> v_2_mean[1,2] */
     net_loop_mean(arena.predict.v_2_mean.v, arena.predict.v_0_conv.v, 0, 1);
     /*   2  4.linear_fwd  v_2_mean[1,2] -> scores[1,3]  6 MAC */
@@ -201,7 +201,7 @@ float net_train(const float *x, const int32_t *y, float lr) {
     float loss[1];
 
     /*   0  0.conv2d_fwd  x[1,1,6,6] -> v_0_conv[1,2,3,3]  162 MAC */
-    ac_conv2d_fwd_f32_dense(arena.train.v_0_conv.v, x, net_v_0_weight, net_v_0_bias, arena.train.scratch_0_conv2d_fwd.v, 1, 1, 6, 6, 2, 3, 3, 3, 3, 2, 2, 1, 1, 1, 1, 1, 0.0f, INFINITY, 0, 1);
+    ac_conv2d_fwd_f32_dense(arena.train.v_0_conv.v, x, net_v_0_weight, net_v_0_bias, arena.train.v_0_conv2d_fwd_scratch.v, 1, 1, 6, 6, 2, 3, 3, 3, 3, 2, 2, 1, 1, 1, 1, 1, 0.0f, INFINITY, 0, 1);
     /*   1  2.mean  v_0_conv[1,2,3,3] -> v_2_mean[1,2] */
     net_loop_mean(arena.train.v_2_mean.v, arena.train.v_0_conv.v, 0, 1);
     /*   2  4.linear_fwd  v_2_mean[1,2] -> v_4_linear[1,3]  6 MAC */
@@ -227,6 +227,6 @@ float net_train(const float *x, const int32_t *y, float lr) {
     /*  12  1.div_relu_bwd  v_0_conv[1,2,3,3], d_4_mm[1,2,3,3] -> v_0_conv[1,2,3,3] */
     net_loop_div_relu_bwd(arena.train.v_0_conv.v, arena.train.d_4_mm.v, 0, 1);
     /*  13  0.conv2d_step  v_0_conv[1,2,3,3], x[1,1,6,6] -> v_0_weight[2,1,3,3], v_0_bias[2]  162 MAC */
-    ac_conv2d_step_f32_dense(net_v_0_weight, net_v_0_bias, arena.train.v_0_conv.v, x, lr, arena.train.scratch_13_conv2d_step.v, 1, 1, 6, 6, 2, 3, 3, 3, 3, 2, 2, 1, 1, 1, 1, 1, 0.0f, 0, 1);
+    ac_conv2d_step_f32_dense(net_v_0_weight, net_v_0_bias, arena.train.v_0_conv.v, x, lr, arena.train.v_0_conv2d_step_scratch.v, 1, 1, 6, 6, 2, 3, 3, 3, 3, 2, 2, 1, 1, 1, 1, 1, 0.0f, 0, 1);
     return loss[0];
 }

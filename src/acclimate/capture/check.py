@@ -96,7 +96,8 @@ def check_model(model: nn.Module, loss: Loss, inputs: tuple[Tensor, ...], target
         raise BadExample(
             "the loss does not accept the model's outputs and the target",
             found=f"outputs {_shapes(outputs)}, target {_shapes(target)}: {_first_line(error)}",
-            hint="cross_entropy takes class numbers torch.long [N]; mse takes a tensor like the outputs",
+            hint="cross_entropy takes class numbers torch.long [N]; "
+            "mse takes a tensor like the outputs",
         ) from error
     if not isinstance(value, Tensor) or value.numel() != 1:
         raise BadOption("the loss is not a scalar", found=_shapes(value), hint="return loss.mean()")

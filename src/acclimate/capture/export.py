@@ -79,7 +79,7 @@ class _WithLoss(nn.Module):
 
 @contextmanager
 def plain_kernels() -> Iterator[None]:
-    """PyTorch decomposes attention and recurrent layers into plain operators inside this context."""
+    """PyTorch decomposes attention and recurrent layers into plain operators in this context."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with sdpa_kernel(SDPBackend.MATH), torch.backends.mkldnn.flags(enabled=False):

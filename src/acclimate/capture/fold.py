@@ -31,8 +31,8 @@ def fold_batch_norm(forward: Forward) -> list[str]:
     Before: y = gamma (W x + b - mean) / sigma + beta. After: y = W' x + b' with
     W' = W gamma / sigma and b' = beta + (b - mean) gamma / sigma.
 
-    What is trained afterwards is W' and b': W' if W was trained, b' if any of b, beta was. A norm whose
-    scale is trained over a frozen weight is left as it is, since W' could not stay frozen.
+    What is trained afterwards is W' and b': W' if W was trained, b' if any of b, beta was. A norm
+    whose scale is trained over a frozen weight is left as it is, since W' could not stay frozen.
     """
     graph = forward.graph_module.graph
     folded = []
@@ -93,12 +93,12 @@ def _fold(forward: Forward, norm: Node) -> str:
         shift = shift + forward.tensors[bias] * scale
         learns = learns or bias in forward.trained
     else:
-        # The shift of the norm becomes the bias of the layer, under the name that a bias would have.
+        # The shift of the norm becomes the bias of the layer, named as a bias would be.
         bias_node = beta if isinstance(beta, Node) else mean  # type: ignore[assignment]
         bias = f"{weight.rpartition('.')[0]}.bias".lstrip(".")
         forward.slots[bias_node.name] = Slot("parameter", bias)
     forward.tensors[bias] = shift
-    forward.trained -= {_parameter(forward, gamma), _parameter(forward, beta)}  # type: ignore[arg-type]
+    forward.trained -= {_parameter(forward, gamma), _parameter(forward, beta)}
     forward.trained |= {bias} if learns else set()
     _replace(norm, layer, bias_node)
     return described

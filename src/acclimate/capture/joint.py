@@ -2,9 +2,9 @@
 """Forward graph -> one joint graph of forward, loss and backward, by PyTorch's autograd.
 
 This is the one file that traces through autograd. The graph is made by `make_fx` around
-`torch.autograd.grad`, which is what AOTAutograd does inside. `aot_export_module` itself is not used:
-it fails when two parameters have the same gradient (both biases of an LSTM), and it loses the user's
-source lines. Known to work with torch 2.13.
+`torch.autograd.grad`, which is what AOTAutograd does inside. `aot_export_module` itself is not
+used: it fails when two parameters have the same gradient (both biases of an LSTM), and it loses the
+user's source lines. Known to work with torch 2.13.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Joint:
         trained: names of the parameters, in the order of their gradients.
         mutated: names of the buffers that a step changes.
         outputs: number of outputs of the model.
-        sources: line of the user's model of every node; backward nodes have that of their forward node.
+        sources: line of the user's model of every node; a backward node has its forward node's.
         backward: names of the nodes of the backward pass.
     """
 
@@ -61,7 +61,7 @@ class Joint:
             next(data) if slot.kind in ("input", "target") else self.tensors[slot.name]
             for slot in self.slots.values()
         ]
-        return list(Interpreter(self.graph_module).run(*args))  # type: ignore[no-untyped-call]
+        return list(Interpreter(self.graph_module).run(*args))
 
 
 def trace_joint(forward: Forward, data: tuple[Tensor, ...], table: Decompositions) -> Joint:
@@ -95,14 +95,13 @@ def trace_joint(forward: Forward, data: tuple[Tensor, ...], table: Decomposition
             arg.detach().requires_grad_() if slot.name in trained else arg
             for slot, arg in zip(slots, args, strict=True)
         ]
-        results = Interpreter(forward.graph_module).run(*leaves)  # type: ignore[no-untyped-call]
+        results = Interpreter(forward.graph_module).run(*leaves)
         loss = results[len(forward.mutated)]
         by_name = {slot.name: leaf for slot, leaf in zip(slots, leaves, strict=True)}
         if not loss.requires_grad:
             raise _nothing(forward)
-        setup_stacktrace_preservation_hooks(
-            [loss.grad_fn]
-        )  # backward nodes get their forward number
+        # Backward nodes get their forward number.
+        setup_stacktrace_preservation_hooks([loss.grad_fn])
         grads = torch.autograd.grad(loss, [by_name[name] for name in trained], allow_unused=True)
         used[:] = [grad is not None for grad in grads]
         return [result.detach() for result in results] + [g for g in grads if g is not None]
@@ -155,7 +154,7 @@ def _mutates(node: Node) -> bool:
 
 
 def _sources(graph: Graph) -> tuple[dict[str, Source], frozenset[str]]:
-    """Forward nodes know their line; a backward node has the sequence number of its forward node."""
+    """Forward nodes know their line; a backward node has its forward node's sequence number."""
     by_number: dict[int, Source] = {}
     sources: dict[str, Source] = {}
     backward = set()
@@ -194,7 +193,7 @@ def trace_predict(forward: Forward, data: tuple[Tensor, ...], table: Decompositi
     ]
 
     def predict(*args: Tensor) -> list[Tensor]:
-        return list(Interpreter(graph_module).run(*args))  # type: ignore[no-untyped-call]
+        return list(Interpreter(graph_module).run(*args))
 
     traced = _trace(predict, values, table)
     names = [node.name for node in traced.graph.nodes if node.op == "placeholder"]

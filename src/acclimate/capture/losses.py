@@ -20,7 +20,8 @@ def berhu(prediction: Tensor, target: Tensor) -> Tensor:
     NOTE: one published implementation has r^2 - C^2, which makes the value jump at C; its gradient
     is the same.
 
-    Source: Laina et al., "Deeper depth prediction with fully convolutional residual networks", 2016.
+    Source: Laina et al., "Deeper depth prediction with fully convolutional residual networks",
+    2016.
     """
     error = (prediction - target).abs()
     limit = (0.2 * error.max()).detach()

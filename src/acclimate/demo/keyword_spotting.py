@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Noise-aware keyword spotting that adapts to the place it is in, with the C of a device.
 
-A DS-CNN-S that was trained with noise, but never in a coffee shop, is put into one. It mixes its stored
-utterances with the noise that it records there, trains, and is tested on speakers, utterances and a
-part of the noise that it has not heard.
+A DS-CNN-S that was trained with noise, but never in a coffee shop, is put into one. It mixes its
+stored utterances with the noise that it records there, trains, and is tested on speakers,
+utterances and a part of the noise that it has not heard.
 
 Source: Cioflan et al., on-device domain adaptation for noise-robust keyword spotting.
 """

@@ -91,10 +91,11 @@ def entry_text(program: Program, entry: Entry, plan: EntryPlan, loops: LoopLibra
     """The text of one entry point."""
     loss = returns_loss(program, entry.name)
     kind = "float" if loss else "void"
+    arguments = ", ".join(parameters(program, entry.name))
     return EntryText(
         name=entry.name,
         doc=_DOCS[entry.name],
-        signature=f"{kind} {program.name}_{entry.name}({', '.join(parameters(program, entry.name))})",
+        signature=f"{kind} {program.name}_{entry.name}({arguments})",
         returns=loss,
         unused=_unused(program, entry),
         calls=[call_text(program, call, i, loops) for i, call in enumerate(entry.calls)],
@@ -114,11 +115,10 @@ def _arena_table(plan: EntryPlan) -> list[str]:
     rows = []
     for life in sorted(plan.lives, key=lambda life: (plan.offsets[life.buffer.name], life.first)):
         b, low = life.buffer, plan.offsets[life.buffer.name]
+        end = low + b.size_bytes - 1
         span = f"{life.first}..{life.last}"
         shape = f"{b.dtype}[{','.join(map(str, b.shape))}]"
-        rows.append(
-            f"{low:8} .. {low + b.size_bytes - 1:7} {b.size_bytes:7}  {span:<9}  {_short(b)} {shape}"
-        )
+        rows.append(f"{low:8} .. {end:7} {b.size_bytes:7}  {span:<9}  {_short(b)} {shape}")
     return rows
 
 

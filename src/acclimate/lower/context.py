@@ -208,4 +208,4 @@ class Lowering:
 
 def broadcast(*shapes: Sequence[int]) -> Shape:
     """The common shape of operands, as PyTorch and NumPy define it."""
-    return tuple(torch.broadcast_shapes(*shapes)) if shapes else ()
+    return tuple(torch.broadcast_shapes(*shapes)) if shapes else ()  # type: ignore[no-untyped-call]

@@ -161,8 +161,8 @@ class _Assembler:
             ctx.call(
                 MAP, [total], [total, grad], Map((Arg(0) + Arg(1),), total.shape, "accumulate")
             )
-        count = self._sum(COUNT, (1,))
-        ctx.call(MAP, [count], [count], Map((Arg(0) + 1.0,), (1,), "count"))
+        count = self._sum(COUNT, ())
+        ctx.call(MAP, [count], [count], Map((Arg(0) + 1.0,), (), "count"))
         self.advance_seed(ctx)
         self.finish("accumulate", ctx)
 
@@ -172,7 +172,7 @@ class _Assembler:
         ctx = self.context("apply")
         ctx.phase = Phase.UPDATE
         counters = add_counters(ctx, self.values, self.optimizer)
-        count = self._sum(COUNT, (1,))
+        count = self._sum(COUNT, ())
 
         def mean(g: Expr, n: Expr) -> Expr:
             return g / apply("max", n, 1.0)  # without samples the sums are zero, and so is the step
@@ -182,7 +182,7 @@ class _Assembler:
             total = self._sum(f"{name}_grad", self.buffers[name].shape)
             add_update(ctx, self.values, self.optimizer, name, total, counters, mean, [count])
             ctx.call(MAP, [total], [], Map((Const(0.0),), total.shape, "clear"))
-        ctx.call(MAP, [count], [], Map((Const(0.0),), (1,), "clear"))
+        ctx.call(MAP, [count], [], Map((Const(0.0),), (), "clear"))
         self.finish("apply", ctx)
 
 
@@ -271,11 +271,13 @@ def _nearest(name: str) -> str:
 def decompositions() -> Mapping[Any, Callable[..., Any]]:
     """PyTorch's own decompositions of operators that have no rule here."""
     from torch._decomp import decomposition_table
+    from torch._ops import OpOverload
 
     return {
         op: function
         for op, function in decomposition_table.items()
-        if str(op).startswith("aten.")
+        if isinstance(op, OpOverload)
+        and str(op).startswith("aten.")
         and str(op).removeprefix("aten.") not in RULES
         and not op._schema.is_mutable
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -18,9 +18,15 @@ from acclimate.program import Buffer, Role, View
 
 
 class Optimizer(ABC):
-    """How parameters change. `lr` is the default of a run-time argument, never baked into the C code."""
+    """How parameters change; `lr` is the default of a run-time argument, never baked into the C."""
 
     lr: float
+
+    def describe(self) -> str:
+        """Name and settings, without the learning rate, which is chosen at run time."""
+        shown = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "lr"}  # type: ignore[arg-type]
+        changed = [f"{name}={value}" for name, value in shown.items() if value]
+        return ", ".join([type(self).__name__, *changed])
 
     @abstractmethod
     def states(self) -> tuple[str, ...]:
@@ -160,20 +166,20 @@ def _state(
 def add_counters(ctx: Lowering, values: dict[str, Array], optimizer: Optimizer) -> list[View]:
     """One call that advances all per-step scalars."""
     views = [
-        _state(ctx, values, name, (1,), start) for name, (_, start) in optimizer.counters().items()
+        _state(ctx, values, name, (), start) for name, (_, start) in optimizer.counters().items()
     ]
     if views:
         exprs = tuple(
             (1.0 - decay) + decay * Arg(i)
             for i, (decay, _) in enumerate(optimizer.counters().values())
         )
-        ctx.call(MAP, views, views, Map(exprs, (1,), "correction"))
+        ctx.call(MAP, views, views, Map(exprs, (), "correction"))
     return views
 
 
 def add_update(
     ctx: Lowering, values: dict[str, Array], optimizer: Optimizer, name: str, grad: View,
-    counters: Sequence[View], gradient: Callable[[Expr], Expr] = lambda g: g,
+    counters: Sequence[View], gradient: Callable[..., Expr] = lambda g: g,
     extra: Sequence[View] = (),
 ) -> None:  # fmt: skip
     """One call that updates a parameter and its states in place.

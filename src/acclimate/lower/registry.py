@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from acclimate.lower.context import Lowering
 
 Rule = Callable[..., Any]
+_F = TypeVar("_F", bound=Rule)
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Supported:
 RULES: dict[str, Supported] = {}
 
 
-def rule(*names: str, family: str) -> Callable[[Rule], Rule]:
+def rule(*names: str, family: str) -> Callable[[_F], _F]:
     """Registers a lowering rule: `rule(ctx, *args, **kwargs)` -> value or tuple of values.
 
     Args:
@@ -32,7 +33,7 @@ def rule(*names: str, family: str) -> Callable[[Rule], Rule]:
         family: heading in the reference.
     """
 
-    def register(function: Rule) -> Rule:
+    def register(function: _F) -> _F:
         for name in names:
             if name in RULES:
                 raise ValueError(f"two rules for {name}")

@@ -17,7 +17,8 @@ _IMAGE = {CONV2D_FWD: 0, CONV2D_BWD_W: 1}
 def absorb_pad(program: Program) -> tuple[Program, list[str]]:
     """Zero padding, also on one side only, becomes a number in the convolution.
 
-    Before: p = pad(x, 4, 5); y = conv(p). After: y = conv(x) with pad_top = 4: p is never in memory.
+    Before: p = pad(x, 4, 5); y = conv(p). After: y = conv(x) with pad_top = 4: p is never in
+    memory.
     """
     return rewrite_until_done(program, _absorb)
 

@@ -13,8 +13,8 @@ from acclimate.program import Buffer, Call, Program, View
 def forward_copies(program: Program) -> tuple[Program, list[str]]:
     """Removes copies of whole buffers.
 
-    Before: t = linear(x); scores = t. After: scores = linear(x). The same for the parts of a cat that
-    lie in one piece in its result.
+    Before: t = linear(x); scores = t. After: scores = linear(x). The same for the parts of a cat
+    that lie in one piece in its result.
     """
     return rewrite_until_done(program, _step)
 
@@ -49,7 +49,7 @@ def _removable(
     first = min(table.writers[source.buffer])
     if max(table.writers[source.buffer]) > number:
         return False
-    # From its first write on the value would sit in the target: nobody else may use that place then.
+    # From its first write on the value would sit in the target: nobody else may use it then.
     touched = any(
         _overlap(view, target)
         for other in calls[first:number]

@@ -73,8 +73,10 @@ def _dtype(buffers: dict[str, Buffer], view: View) -> str:
 
 
 def _moved_inputs(producer: Call, view: View) -> list[View] | None:
-    """The producer's inputs as the consumer walks over them, where it reads the whole result in order."""
-    if not view.contiguous or view.offset != 0 or view.size != producer.outputs[0].size:  # type: ignore[union-attr]
+    """Inputs of the producer as the consumer walks over them, if it reads the result whole, in order."""
+    result = producer.outputs[0]
+    assert result is not None
+    if not view.contiguous or view.offset != 0 or view.size != result.size:
         return None
     attrs = producer.attrs
     if view.shape != attrs.shape and any(isinstance(n, Index) for n in attrs.exprs[0].walk()):
@@ -93,7 +95,7 @@ def _rebuilt(
     consumer: Call, inner: Expr, at: list[int], inputs: list[View | None], label: str,
     buffers: dict[str, Buffer],
 ) -> Call | None:  # fmt: skip
-    """The consumer with `inner` in place of its inputs `at`, and without inputs that nobody reads."""
+    """The consumer with `inner` in place of its inputs `at`, without inputs that nobody reads."""
     attrs = consumer.attrs
     outer = attrs.exprs if isinstance(attrs, Map) else (attrs.expr,)
     given = {i: Arg(i, _dtype(buffers, v)) for i, v in enumerate(inputs) if v is not None}
@@ -102,9 +104,7 @@ def _rebuilt(
     read = sorted({n.index for e in exprs for n in e.walk() if isinstance(n, Arg)})
     if len(read) > _MOST_INPUTS:
         return None
-    order: dict[int, Expr] = {
-        old: Arg(new, _dtype(buffers, inputs[old])) for new, old in enumerate(read)
-    }  # type: ignore[arg-type]
+    order: dict[int, Expr] = {old: Arg(new, given[old].dtype) for new, old in enumerate(read)}
     exprs = [substitute(expr, order) for expr in exprs]
     name = _joined(label, attrs.label)
     changed = (

@@ -41,7 +41,7 @@ def _step(calls: list[Call], buffers: dict[str, Buffer]) -> str | None:
 def _dying(
     call: Call, number: int, out: View, buffers: dict[str, Buffer], table: Uses
 ) -> View | None:
-    """An input of the same size that is read here for the last time, element by element in order."""
+    """An input of the same size, read here for the last time, element by element in order."""
     for view in call.inputs:
         if view is None or not whole(view, buffers) or view.size != out.size:
             continue

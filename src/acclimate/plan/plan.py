@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Places the buffers of a program: one static arena for all entry points, static memory for the rest."""
+"""Places the buffers of a program: one arena for all entry points, static memory for the rest."""
 
 from __future__ import annotations
 

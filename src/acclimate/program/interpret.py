@@ -19,7 +19,8 @@ class Interpreter:
         program: what to run.
         real: float type of every f32 buffer; float64 shows which differences are rounding.
         offsets: place of every arena buffer in bytes, by entry point; with it all of them share one
-            block of memory as they do in C, so that a wrong plan gives wrong numbers. Needs float32.
+            block of memory as they do in C, so that a wrong plan gives wrong numbers. Needs
+            float32.
     """
 
     def __init__(

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -210,9 +211,8 @@ def _reshaped_strides(old: Shape, strides: Shape, new: Shape) -> Shape | None:
                 group.append(dims[i])
                 i += 1
             else:
-                following = rest.pop(0)
-                wanted.append(following)
-        if any(a[1] != b[0] * b[1] for a, b in zip(group, group[1:], strict=False)):
+                wanted.append(rest.pop(0))
+        if any(a[1] != b[0] * b[1] for a, b in pairwise(group)):
             return None
         step = group[-1][1]
         steps: list[int] = []
@@ -342,7 +342,7 @@ class Program:
 
 
 def prune(program: Program) -> Program:
-    """Removes buffers that no call uses. Parameters and frozen weights go too: nothing reads them."""
+    """Removes buffers that no call uses, parameters and frozen weights too: nothing reads them."""
     used = {view.buffer for call in program.calls() for view in call.views}
     used.update(name for entry in program.entries.values() for name in entry.data)
     buffers = {name: b for name, b in program.buffers.items() if name in used}

@@ -38,7 +38,7 @@ class Device(Protocol):
 
 
 def as_array(value: ArrayLike, buffer: Buffer) -> npt.NDArray[Any]:
-    """The value as a C-contiguous array of the buffer's element type, without a copy where possible.
+    """The value as a C-contiguous array of the buffer's element type, if possible without a copy.
 
     Raises:
         BadExample: shape, element type or range do not fit.
@@ -57,7 +57,7 @@ def as_array(value: ArrayLike, buffer: Buffer) -> npt.NDArray[Any]:
             f"{buffer.name} has shape {list(array.shape)}; the program takes {list(buffer.shape)}",
             hint="compile with an example of the shape that you train with",
         )
-    if buffer.limit and array.size and not (0 <= array.min() and array.max() < buffer.limit):
+    if buffer.limit and array.size and not (array.min() >= 0 and array.max() < buffer.limit):
         raise BadExample(
             f"{buffer.name} holds classes {array.min()}..{array.max()}; there are {buffer.limit}",
             hint=f"class numbers go from 0 to {buffer.limit - 1}",

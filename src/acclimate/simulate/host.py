@@ -18,7 +18,7 @@ from acclimate.kernels.op import DTYPES, Array
 from acclimate.program import Buffer, Program, Role
 from acclimate.simulate.device import ArrayLike, as_array, data_buffers
 
-_C = {"f32": ctypes.c_float, "s32": ctypes.c_int32, "u8": ctypes.c_uint8}
+_C: Mapping[str, Any] = {"f32": ctypes.c_float, "s32": ctypes.c_int32, "u8": ctypes.c_uint8}
 _ACCESS = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.c_void_p, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_uint32
 )
@@ -79,10 +79,11 @@ class HostDevice:
         self, entry: str, data: Sequence[ArrayLike], lr: float | None
     ) -> tuple[float, list[Array]]:
         if entry not in self.program.entries:
+            wanted_entries = ", ".join(map(repr, (*self.program.entries, entry)))
             raise BadOption(
                 f"{self.program.name} has no entry point {entry!r}",
                 found=", ".join(self.program.entries),
-                hint=f"ac.compile(..., entries=({', '.join(map(repr, (*self.program.entries, entry)))}))",
+                hint=f"ac.compile(..., entries=({wanted_entries}))",
             )
         interface = self.program.interface(entry)
         wanted = data_buffers(interface)
@@ -110,8 +111,8 @@ class HostDevice:
         """Outputs for inputs.
 
         Args:
-            inputs: arrays or tensors of the shape of the example, or with a multiple of its batch in
-                front: then the batches are computed one after the other.
+            inputs: arrays or tensors of the shape of the example, or with a multiple of its batch
+                in front: then the batches are computed one after the other.
 
         Returns:
             One array, or a tuple of them for a model with several outputs.

@@ -34,9 +34,20 @@ def _dense(R: int, S: int) -> bool:
 
 
 def _pointwise(
-    H: int, W: int, R: int, S: int, P: int, Q: int, stride_h: int, stride_w: int, groups: int
+    H: int,
+    W: int,
+    R: int,
+    S: int,
+    P: int,
+    Q: int,
+    stride_h: int,
+    stride_w: int,
+    pad_top: int,
+    pad_left: int,
+    groups: int,
 ) -> bool:
-    return (R, S, stride_h, stride_w, groups, P, Q) == (1, 1, 1, 1, 1, H, W)
+    same = (P, Q, pad_top, pad_left) == (H, W, 0, 0)
+    return same and R == S == stride_h == stride_w == groups == 1
 
 
 def _depthwise(C: int, K: int, R: int, S: int, groups: int) -> bool:
@@ -158,6 +169,7 @@ _CASES = (
     _case((1, 19, 5, 5), (21, 1, 1)),
     _case((2, 16, 25, 5), (24, 1, 1)),
     _case((1, 8, 9, 7), (5, 1, 1), (2, 2)),
+    _case((1, 3, 4, 5), (2, 1, 1), (1, 1), (1, -1, 1, -1)),  # a shift
     _case((1, 8, 25, 5), (8, 3, 3), (1, 1), (1, 1, 1, 1), groups=8),
     _case((2, 5, 12, 12), (5, 3, 3), (2, 2), (0, 1, 0, 1), groups=5),
     _case((1, 4, 7, 9), (8, 3, 3), (1, 1), (1, 1, 1, 1), groups=4),  # depthwise, multiplier 2

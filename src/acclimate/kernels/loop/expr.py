@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scalar expressions: what a loop computes for one element.
 
-One table, `PRIMITIVES`, gives every function its NumPy meaning and its C text side by side. The same
-expression tree is evaluated by the interpreter and printed into the generated C.
+One table, `PRIMITIVES`, gives every function its NumPy meaning and its C text side by side. The
+same expression tree is evaluated by the interpreter and printed into the generated C.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _call(meaning: Callable[..., Any], name: str, arity: int = 1) -> Primitive:
 
 
 def _erf(x: Array) -> Array:
-    return np.vectorize(erf, otypes=[x.dtype])(x)
+    return np.asarray(np.vectorize(erf, otypes=[x.dtype])(x))
 
 
 def _uniform(seed: Array, index: Array) -> Array:
@@ -190,7 +190,7 @@ class Apply(Expr):
 
 
 def apply(name: str, *args: Expr | float) -> Expr:
-    """A primitive applied to expressions and numbers; arithmetic on constants and identities is folded."""
+    """A primitive applied to expressions and numbers; constants and identities are folded."""
     exprs = tuple(_expr(arg) for arg in args)
     dtype = next((e.dtype for e in exprs if not isinstance(e, Const)), "f32")
     exprs = tuple(

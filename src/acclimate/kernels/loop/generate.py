@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes the C function of one loop call.
 
-Axes that every operand walks through in one piece are merged, so most loops end up with one counter.
-The outermost kept loop is shared out to the cores.
+Axes that every operand walks through in one piece are merged, so most loops end up with one
+counter. The outermost kept loop is shared out to the cores.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from textwrap import indent
 
 from acclimate.kernels.loop.expr import Apply, Arg, Const, Expr, Index
@@ -65,8 +66,8 @@ def _merge(
 ) -> _Nest:
     """Drops axes of size 1 and merges neighbours that all operands walk through in one piece.
 
-    An axis in `apart` starts a loop of its own. Before: 4 x 8 with strides (8, 1) and (8, 1). After:
-    32 with strides (1) and (1).
+    An axis in `apart` starts a loop of its own. Before: 4 x 8 with strides (8, 1) and (8, 1).
+    After: 32 with strides (1) and (1).
     """
     nest = _Nest([], [[] for _ in strides], {})
     for axis in order:
@@ -87,9 +88,9 @@ def _merge(
 
 
 def _apart(exprs: Sequence[Expr], order: Sequence[int]) -> frozenset[int]:
-    """Axes whose coordinate is used keep a loop of their own: they and their successors stay apart."""
+    """Axes whose coordinate is used keep their own loop: they and their successors stay apart."""
     pinned = {node.axis for expr in exprs for node in expr.walk() if isinstance(node, Index)}
-    after = {b for a, b in zip(order, order[1:], strict=False) if a in pinned}
+    after = {b for a, b in pairwise(order) if a in pinned}
     return frozenset(pinned | after)
 
 

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Loops: one scalar expression over all elements (`map`), or folded along axes (`reduce`).
 
-Activations, arithmetic with broadcasting, copies, paddings, norms, softmax, losses and optimizers are
-expressions in these two loops. Their C is generated per call, since the expression is in the call.
+Activations, arithmetic with broadcasting, copies, paddings, norms, softmax, losses and optimizers
+are expressions in these two loops. Their C is generated per call, since the expression is in the
+call.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -78,9 +80,9 @@ def _reduce(attrs: Reduce, *inputs: Array | None) -> Array:
         order = (*attrs.kept, *attrs.axes)
         kept = [attrs.shape[axis] for axis in attrs.kept]
         rows = values.transpose(order).reshape(*kept, prod(attrs.shape[a] for a in attrs.axes))
-        return np.argmax(rows, axis=-1).astype(np.int32)
-    fold = {"sum": np.sum, "max": np.max, "min": np.min}[attrs.kind]
-    folded = np.asarray(fold(values, axis=attrs.axes))
+        return np.asarray(np.argmax(rows, axis=-1), np.int32)
+    folds: dict[str, Callable[..., Any]] = {"sum": np.sum, "max": np.max, "min": np.min}
+    folded = np.asarray(folds[attrs.kind](values, axis=attrs.axes))
     return evaluate(attrs.post, [folded], folded.shape, real)
 
 

@@ -47,7 +47,7 @@ def _product(ctx: Lowering, a: View, b: View, bias: View | None = None) -> View:
 
 
 def _is_weight(ctx: Lowering, a: View, b: View) -> bool:
-    """With batch 1 every operand looks transposed; autograd writes the weight gradient as t(dy) x."""
+    """With batch 1 all operands look transposed; autograd writes the weight gradient as t(dy) x."""
     node = ctx.node.args[0] if ctx.node is not None else None
     return "aten.t." in str(getattr(node, "target", ""))
 

@@ -173,8 +173,8 @@ def _nll(
 
 @rule("nll_loss_backward.default", "nll_loss2d_backward.default", family=_FAMILY)
 def _nll_backward(
-    ctx: Lowering, dy: Value, logp: Value, target: Value, weight: Value | None, reduction: int, ignore: int,
-    total: Value,
+    ctx: Lowering, dy: Value, logp: Value, target: Value, weight: Value | None,
+    reduction: int, ignore: int, total: Value,
 ) -> Value:  # fmt: skip
     axis, shape = _class_axes(logp, target)
     at = ctx.reshape(target, shape)

@@ -23,7 +23,7 @@ Pair = tuple[Value, Value]
 
 @dataclass(frozen=True)
 class _Layout:
-    """How a norm sees x: its shape, the axes that it averages, the shape of gamma and beta in it."""
+    """How a norm sees x: its shape, the axes it averages, the shape of gamma and beta in it."""
 
     shape: tuple[int, ...]
     axes: tuple[int, ...]
@@ -59,12 +59,14 @@ def _normalised(
     beta: Value | None,
     layout: _Layout,
 ) -> Value:
+    image = ctx.reshape(x, layout.shape)
+    scale, shift = _affine(ctx, gamma, layout, _ONE), _affine(ctx, beta, layout, _ZERO)
     return ctx.map(
         "norm",
         lambda v, m, r, g, b: (v - m) * r * g + b,
-        [ctx.reshape(x, layout.shape), mean, rstd, _affine(ctx, gamma, layout, _ONE), _affine(ctx, beta, layout, _ZERO)],
+        [image, mean, rstd, scale, shift],
         layout.shape,
-    )  # fmt: skip
+    )
 
 
 def _affine(ctx: Lowering, value: Value | None, layout: _Layout, default: Fill) -> Value:
@@ -72,8 +74,8 @@ def _affine(ctx: Lowering, value: Value | None, layout: _Layout, default: Fill) 
 
 
 def _backward(
-    ctx: Lowering, dy: Value, x: Value, mean: Value, rstd: Value, gamma: Value | None, layout: _Layout,
-    mask: Sequence[bool], fixed: bool = False,
+    ctx: Lowering, dy: Value, x: Value, mean: Value, rstd: Value, gamma: Value | None,
+    layout: _Layout, mask: Sequence[bool], fixed: bool = False,
 ) -> tuple[Value | None, Value | None, Value | None]:  # fmt: skip
     """Gradients for x, gamma and beta; `fixed` statistics do not depend on x."""
     grad, image = ctx.reshape(dy, layout.shape), ctx.reshape(x, layout.shape)
@@ -145,8 +147,8 @@ def _group_layout(N: int, C: int, HW: int, groups: int) -> _Layout:
 
 @rule("native_group_norm.default", family=_FAMILY)
 def _group_norm(
-    ctx: Lowering, x: Value, gamma: Value | None, beta: Value | None, N: int, C: int, HW: int, groups: int,
-    eps: float,
+    ctx: Lowering, x: Value, gamma: Value | None, beta: Value | None,
+    N: int, C: int, HW: int, groups: int, eps: float,
 ) -> tuple[Value, Value, Value]:  # fmt: skip
     layout = _group_layout(N, C, HW, groups)
     image = ctx.reshape(x, layout.shape)
@@ -202,8 +204,8 @@ def _running(ctx: Lowering, old: Value, new: Value, momentum: float, factor: flo
 
 @rule("_native_batch_norm_legit.no_stats", family=_FAMILY)
 def _instance_norm(
-    ctx: Lowering, x: Value, gamma: Value | None, beta: Value | None, training: bool, momentum: float,
-    eps: float,
+    ctx: Lowering, x: Value, gamma: Value | None, beta: Value | None,
+    training: bool, momentum: float, eps: float,
 ) -> tuple[Value, Value, Value]:  # fmt: skip
     layout = _batch_layout(x)
     _check_batch(ctx, layout)
@@ -225,8 +227,8 @@ def _batch_norm_eval(
 
 @rule("native_batch_norm.default", family=_FAMILY)
 def _batch_norm_of_inference(
-    ctx: Lowering, x: Value, gamma: Value | None, beta: Value | None, mean: Value | None, var: Value | None,
-    training: bool, momentum: float, eps: float,
+    ctx: Lowering, x: Value, gamma: Value | None, beta: Value | None, mean: Value | None,
+    var: Value | None, training: bool, momentum: float, eps: float,
 ) -> tuple[Value, ...]:  # fmt: skip
     """What PyTorch calls when no gradient is wanted: InstanceNorm, or BatchNorm in eval mode."""
     if training or mean is None or var is None:

@@ -213,23 +213,21 @@ LOGIC: Mapping[str, Formula] = {
     "masked_fill.Tensor": lambda x, mask, value: where(mask, value, x),
 }
 # What PyTorch's own decompositions of other operators end in.
-PRIMS: Mapping[str, Formula] = {
-    f"prims.{name}.default": formula
-    for name, formula in {
-        **{
-            n: _f(n)
-            for n in ("add", "sub", "mul", "neg", "abs", "exp", "log", "sqrt", "tanh", "erf", "pow")
-        },
-        **{
-            n: _f(n)
-            for n in ("lt", "le", "gt", "ge", "eq", "ne", "where", "sin", "cos", "expm1", "log1p")
-        },
-        "div": _div,
-        "maximum": maximum,
-        "minimum": minimum,
-        "reciprocal": lambda x: 1.0 / x,
-    }.items()
+_PRIMS: Mapping[str, Formula] = {
+    **{
+        n: _f(n)
+        for n in ("add", "sub", "mul", "neg", "abs", "exp", "log", "sqrt", "tanh", "erf", "pow")
+    },
+    **{
+        n: _f(n)
+        for n in ("lt", "le", "gt", "ge", "eq", "ne", "where", "sin", "cos", "expm1", "log1p")
+    },
+    "div": _div,
+    "maximum": maximum,
+    "minimum": minimum,
+    "reciprocal": lambda x: 1.0 / x,
 }
+PRIMS = {f"prims.{name}.default": formula for name, formula in _PRIMS.items()}
 BCE = _logit_loss
 
 
@@ -317,6 +315,6 @@ for _family, _table in _TABLES.items():
 
 @rule("log_sigmoid_forward.default", family="activation")
 def _log_sigmoid(ctx: Lowering, x: Value) -> tuple[Value, Value]:
-    """min(x, 0) - log(1 + e^-|x|); the second result is a buffer that the gradient here does not need."""
+    """min(x, 0) - log(1 + e^-|x|); the second result is a buffer that no gradient needs here."""
     y = ctx.map("log_sigmoid", lambda v: minimum(v, 0.0) - log1p(exp(-apply("abs", v))), [x])
     return y, x

@@ -93,7 +93,8 @@ def _avg_attrs(
     (R, S), (top, left) = _pair(kernel), _pair(pad)
     sh, sw = _pair(stride) if stride else (R, S)
     return AvgPool2d(
-        R=R, S=S, stride_h=sh, stride_w=sw, pad_top=top, pad_left=left, pad_bottom=top, pad_right=left,
+        R=R, S=S, stride_h=sh, stride_w=sw,
+        pad_top=top, pad_left=left, pad_bottom=top, pad_right=left,
         count_include_pad=int(count_include_pad), divisor=divisor or 0,
     )  # fmt: skip
 

@@ -22,7 +22,7 @@ def seed_view(ctx: Lowering) -> View:
 
 
 def _keep(ctx: Lowering, label: str, x: Value, keep: float, dtype: str) -> View:
-    """1 with probability `keep`, else 0; every site of a step draws from its own range of counters."""
+    """1 with probability `keep`, else 0; every site of a step has its own range of counters."""
     first, count = ctx.random_numbers, prod(x.shape)
     ctx.random_numbers += count
 
