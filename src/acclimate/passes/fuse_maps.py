@@ -73,7 +73,7 @@ def _dtype(buffers: dict[str, Buffer], view: View) -> str:
 
 
 def _moved_inputs(producer: Call, view: View) -> list[View] | None:
-    """Inputs of the producer as the consumer walks over them, if it reads the result whole, in order."""
+    """The producer's inputs as the consumer sees them, where it reads the whole result in order."""
     result = producer.outputs[0]
     assert result is not None
     if not view.contiguous or view.offset != 0 or view.size != result.size:
