@@ -82,7 +82,7 @@ def test_linear_fuzzed(library, examples):
     _check_all(library, examples)
 
 
-@FUZZ
+@settings(FUZZ, max_examples=200)
 @given(fuzz.conv2d())
 def test_conv2d_fuzzed(library, examples):
     _check_all(library, examples)

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The documentation is true: its code runs, its tables are those of the declarations."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+import acclimate as ac
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+
+
+def code_blocks(path: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", path.read_text(), re.S)
+
+
+def test_operator_reference_is_up_to_date() -> None:
+    spec = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert (DOCS / "operators.md").read_text() == module.operators(), "run python docs/generate.py"
+
+
+def test_readme_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (example,) = code_blocks(ROOT / "README.md", "python")
+    names: dict[str, object] = {}
+    exec(example, names)
+    assert 0 < float(str(names["loss"])) < 10
+    assert (tmp_path / "build" / "kws" / "kws.c").exists()
+
+
+def test_tutorial_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    model, compiling, training = code_blocks(DOCS / "tutorial.md", "python")
+    names: dict[str, object] = {}
+    exec(model, names)
+    exec(compiling, names)
+    spec = names["spec"]
+    assert isinstance(spec, dict)
+    names["samples"] = [spec["example"]] * 3
+    names["x"] = spec["example"][0]
+    exec(training, names)
+    assert (tmp_path / "build" / "activity.ckpt").exists()
+
+
+def test_links_lead_somewhere() -> None:
+    for page in (ROOT / "README.md", *DOCS.glob("*.md")):
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            assert target.startswith("https://") or (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_version_is_the_one_of_the_package() -> None:
+    assert f'version = "{ac.__version__}"' in (ROOT / "pyproject.toml").read_text()
