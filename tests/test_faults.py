@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Twenty faults that other systems have shown: each is a test here.
 
-Some faults concern simulated devices, tiles or 16-bit numbers; their part that this version can show
-is tested, and the test says which.
+Some faults concern simulated devices, tiles or 16-bit numbers; their part that this version can
+show is tested, and the test says which.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from ladder import climb
 from torch import Tensor, nn
 
 import acclimate as ac
 from acclimate.kernels import OPS
 from acclimate.kernels.conv2d.op import CONV2D_BWD_W, CONV2D_BWD_X
 from acclimate.passes import LATE_PASSES, PASSES
+from ladder import climb
 
 ROOT = Path(__file__).parents[1]
 KERNELS = ROOT / "src" / "acclimate" / "kernels"
@@ -34,8 +34,11 @@ def example_for(model: nn.Module, *shape: int) -> tuple[Tensor, Tensor]:
 
 
 def test_fault_01_every_kernel_shares_its_work_among_the_cores() -> None:
-    """Depthwise gradients computed in full by every core. That three cores together give the result of
-    one, each writing its own part only, is what tests/kernels runs for every case."""
+    """Depthwise gradients computed in full by every core.
+
+    That three cores together give the result of one, each writing its own part only, is what
+    tests/kernels runs for every case.
+    """
     for op in OPS:
         for kernel in op.kernels:
             text = (op.folder / kernel.source).read_text()
@@ -82,8 +85,11 @@ def test_fault_05_gradients_accumulate_and_the_mean_is_the_mean() -> None:
 
 
 def test_fault_06_sums_are_kept_in_float32_or_wider() -> None:
-    """16-bit kernels that accumulate in 16 bits: there is no 16-bit kernel in this version, and a sum of
-    4096 small terms onto a large one keeps its digits."""
+    """16-bit kernels that accumulate in 16 bits.
+
+    There is no 16-bit kernel in this version; a sum of 4096 small terms onto a large one keeps its
+    digits.
+    """
     x = torch.full((1, 4096), 1e-4)
     x[0, 0] = 1000.0
     model = nn.Linear(4096, 1, bias=False)
@@ -92,7 +98,9 @@ def test_fault_06_sums_are_kept_in_float32_or_wider() -> None:
     assert device.predict(x)[0, 0] == pytest.approx(1000.4095, abs=0.05)
 
 
-@pytest.mark.parametrize("norm", [nn.LayerNorm((4, 5, 5)), nn.GroupNorm(2, 4), nn.InstanceNorm2d(4, affine=True)])
+@pytest.mark.parametrize(
+    "norm", [nn.LayerNorm((4, 5, 5)), nn.GroupNorm(2, 4), nn.InstanceNorm2d(4, affine=True)]
+)
 def test_fault_07_norms_have_a_backward(norm: nn.Module) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(2, 4, 1), norm)
@@ -112,8 +120,13 @@ def test_fault_08_the_choice_of_kernels_is_used() -> None:
 
 def test_fault_09_too_little_memory_is_an_error() -> None:
     model = nn.Linear(64, 64)
-    with pytest.raises(ac.AcclimateError, match="needs .* B of RAM"):
-        ac.compile(model, example=(torch.zeros(1, 64), torch.zeros(1, 64)), loss="mse", budget={"ram": "1 kB"})
+    with pytest.raises(ac.AcclimateError, match=r"needs .* B of RAM"):
+        ac.compile(
+            model,
+            example=(torch.zeros(1, 64), torch.zeros(1, 64)),
+            loss="mse",
+            budget={"ram": "1 kB"},
+        )
 
 
 def test_fault_10_kernels_and_scratch_are_chosen_in_one_place() -> None:
@@ -122,7 +135,9 @@ def test_fault_10_kernels_and_scratch_are_chosen_in_one_place() -> None:
     for path in (ROOT / "src" / "acclimate").rglob("*"):
         if path.suffix in (".py", ".jinja") and "kernels" not in path.parts:
             text = path.read_text()
-            assert not [symbol for symbol in symbols if re.search(rf"\b{symbol}\b", text)], path.name
+            assert not [symbol for symbol in symbols if re.search(rf"\b{symbol}\b", text)], (
+                path.name
+            )
 
 
 def test_fault_11_a_linear_layer_of_batch_1_is_shared_among_the_cores() -> None:

@@ -79,7 +79,6 @@ def compile_shared(files: Mapping[str, bytes], flags: Sequence[str] = FAST) -> P
                     "-fPIC",
                     "-shared",
                     "-I.",
-                    "-Ikernels",
                     *sources,
                     "-lm",
                     "-o",

@@ -10,7 +10,7 @@
 #ifndef AC_AVG_POOL2D_H
 #define AC_AVG_POOL2D_H
 
-#include "ac.h"
+#include "../ac.h"
 
 /* y[N,C,P,Q] = mean of x[N,C,H,W] over each window. */
 void ac_avg_pool2d_fwd_f32(float *restrict y, const float *restrict x, int32_t N, int32_t C, int32_t H,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ac_dots.h"
+#include "../ac_dots.h"
 #include "avg_pool2d.h"
 
 void ac_avg_pool2d_fwd_f32_global(float *restrict y, const float *restrict x, int32_t N, int32_t C, int32_t H,

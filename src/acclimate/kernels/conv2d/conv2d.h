@@ -13,7 +13,7 @@
 #ifndef AC_CONV2D_H
 #define AC_CONV2D_H
 
-#include "ac.h"
+#include "../ac.h"
 
 /* y[N,K,P,Q] = clamp(conv(x[N,C,H,W], w[K,C/groups,R,S]) + b[K], lo, hi); b may be NULL. */
 void ac_conv2d_fwd_f32(float *restrict y, const float *restrict x, const float *restrict w,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ac_dots.h"
+#include "../ac_dots.h"
 #include "conv2d.h"
 #include "conv2d_panel.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ac_tile.h"
+#include "../ac_tile.h"
 #include "conv2d.h"
 
 void ac_conv2d_bwd_x_f32_pointwise(float *restrict dx, const float *restrict dy, const float *restrict w,

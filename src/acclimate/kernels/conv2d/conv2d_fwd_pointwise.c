@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ac_tile.h"
+#include "../ac_tile.h"
 #include "conv2d.h"
 
 void ac_conv2d_fwd_f32_pointwise(float *restrict y, const float *restrict x, const float *restrict w,

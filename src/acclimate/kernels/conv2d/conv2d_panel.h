@@ -5,7 +5,7 @@
 #ifndef AC_CONV2D_PANEL_H
 #define AC_CONV2D_PANEL_H
 
-#include "ac.h"
+#include "../ac.h"
 
 /* Most taps R * S of a kernel that keeps their offsets on the stack. */
 enum { AC_TAPS = 256 };

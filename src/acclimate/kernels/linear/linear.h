@@ -4,7 +4,7 @@
 #ifndef AC_LINEAR_H
 #define AC_LINEAR_H
 
-#include "ac.h"
+#include "../ac.h"
 
 /* y[N,K] = clamp(x[N,C] * w[K,C]^T + b[K], lo, hi); b may be NULL. */
 void ac_linear_fwd_f32(float *restrict y, const float *restrict x, const float *restrict w,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ac_dots.h"
+#include "../ac_dots.h"
 #include "linear.h"
 
 void ac_linear_fwd_f32_dots(float *restrict y, const float *restrict x, const float *restrict w,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
 
-#include "ac_tile.h"
+#include "../ac_tile.h"
 #include "linear.h"
 
 void ac_linear_bwd_x_f32_tile(float *restrict dx, const float *restrict dy, const float *restrict w,

@@ -4,7 +4,7 @@
 #ifndef AC_MATMUL_H
 #define AC_MATMUL_H
 
-#include "ac.h"
+#include "../ac.h"
 
 /* y[B,M,N] = a[B,M,K] * b[B,K,N]. */
 void ac_matmul_nn_f32(float *restrict y, const float *restrict a, const float *restrict b, int32_t B,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
 
-#include "ac_tile.h"
+#include "../ac_tile.h"
 #include "matmul.h"
 
 void ac_matmul_nn_f32_tile(float *restrict y, const float *restrict a, const float *restrict b,

@@ -9,7 +9,7 @@
 #ifndef AC_MAX_POOL2D_H
 #define AC_MAX_POOL2D_H
 
-#include "ac.h"
+#include "../ac.h"
 
 /* y[N,C,P,Q] = largest x[N,C,H,W] of each window, NaN if there is one; index[N,C,P,Q] = r * S + s of the
  * first largest one in row-major order, of the last NaN; index may be NULL. */
