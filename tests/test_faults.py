@@ -171,7 +171,7 @@ def test_fault_13_broadcast_over_channels_stays_inside() -> None:
 
 
 def test_fault_14_two_runs_give_the_same_bytes() -> None:
-    """Generated code that changes from run to run; cycle counters come with the simulated devices."""
+    """Generated code that changes from run to run. (Cycle counters come with simulated devices.)"""
 
     def sources() -> dict[str, bytes]:
         torch.manual_seed(0)

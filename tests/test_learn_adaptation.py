@@ -15,7 +15,7 @@ from acclimate.errors import BadOption
 from acclimate.learn import AdaptationSpec, Epoch, adapt, evaluate, survey
 from data_fixtures import tone_clips
 
-CLIPS = tone_clips(per_class=6)
+CLIPS = tone_clips(per_class=4)
 HISS = np.random.default_rng(1).standard_normal(60_000).astype(np.float32)
 HUM = split_in_time(NoiseRecording("hum", HISS), "made")
 NOISY = mix_clips(CLIPS.samples, CLIPS.labels, [HUM.train], MixSpec(), np.random.default_rng(2))
@@ -80,12 +80,12 @@ def test_spec_chooses_how_many_utterances_are_stored() -> None:
     result = adapt(SoftmaxRegression(), CLIPS, HUM.train, FRONT_END, spec)
     assert (result.utterances, result.steps, len(result.epochs)) == (24, 72, 3)
     everything = AdaptationSpec(epochs=1, utterances_per_class=None)
-    assert adapt(SoftmaxRegression(), CLIPS, HUM.train, FRONT_END, everything).utterances == 72
+    assert adapt(SoftmaxRegression(), CLIPS, HUM.train, FRONT_END, everything).utterances == 48
 
 
 def test_device_of_five_gets_whole_batches_and_counts_each_clip_once() -> None:
     device = trained(AdaptationSpec(batch=5, epochs=2, lr=0.01))
-    assert len(device.seen) == 2 * 15  # 72 clips: fourteen batches and a filled one
+    assert len(device.seen) == 2 * 10  # 48 clips: nine batches and a filled one
     alone = SoftmaxRegression(1, device.w)
     for noise in (None, HUM.test):
         assert evaluate(device, CLIPS, FRONT_END, noise, batch=5) == evaluate(
