@@ -6,6 +6,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+pytest_plugins = ["data_fixtures"]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from data_fixtures import data_dir, speech_commands  # noqa: F401
 
 from acclimate.demo import POLICIES, run_demo
 
@@ -33,7 +32,7 @@ def check(result: dict[str, Any], out: Path) -> None:
 
 
 @pytest.mark.data
-def test_demo_on_recordings_gains_in_the_place(speech_commands: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_demo_on_recordings_gains_in_the_place(speech_commands: Path, tmp_path: Path) -> None:
     steps: list[str] = []
     result = run_demo(tmp_path, quick=True, progress=lambda done, total, what: steps.append(what))
     check(result, tmp_path)

@@ -185,6 +185,27 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
 }
 
 
+class Words(nn.Module):
+    """Rows of a table, picked by the input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(9, 4, padding_idx=0)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.table(x).mean(1))
+
+
+class TwoInputs(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.left, self.right = nn.Linear(4, 3), nn.Conv1d(2, 3, 3)
+
+    def forward(self, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        return self.left(x) + self.right(z).mean(2), torch.sigmoid(self.left(x))
+
+
 class Last(nn.Module):
     """The last output of a recurrent layer."""
 
@@ -282,3 +303,26 @@ def test_optimizer_climbs(name: str) -> None:
         optimizer=OPTIMIZERS[name],
         lr=0.02,
     )
+
+
+def test_embedding_climbs() -> None:
+    torch.manual_seed(7)
+    climb(Words(), (torch.tensor([[1, 8, 1], [0, 3, 5]]), torch.tensor([2, 0])), "cross_entropy")
+
+
+def test_gather_climbs() -> None:
+    torch.manual_seed(7)
+    model = nn.Linear(4, 5)
+    target = torch.tensor([[0, 4], [2, 2], [1, 0]])
+    climb(model, (torch.randn(3, 4), target), lambda o, y: (o.gather(1, y) ** 2).mean(), lr=0.05)
+
+
+def test_two_inputs_and_two_outputs_climb() -> None:
+    torch.manual_seed(8)
+    inputs = (torch.randn(2, 4), torch.randn(2, 2, 7))
+    targets = (torch.randn(2, 3), torch.rand(2, 3))
+
+    def loss(outputs: tuple[Tensor, Tensor], target: tuple[Tensor, Tensor]) -> Tensor:
+        return F.mse_loss(outputs[0], target[0]) + F.binary_cross_entropy(outputs[1], target[1])
+
+    climb(TwoInputs(), (inputs, targets), loss, lr=0.05)

@@ -177,7 +177,7 @@ def generated_places(voices: Clips, seed: int) -> tuple[Place, ...]:
 
     def shop(rng: np.random.Generator) -> F32:
         cups, air = _clatter(seconds, rng), coloured_noise(seconds, 1.0, rng)
-        return np.asarray(0.7 * murmur + 0.3 * cups + 0.4 * air, dtype=np.float32)
+        return np.asarray(0.6 * murmur + 0.3 * cups + 0.6 * air, dtype=np.float32)
 
     def city(rng: np.random.Generator) -> F32:
         return _gusts(seconds, rng) * coloured_noise(seconds, 1.6, rng)

@@ -54,7 +54,7 @@ class AdaptationSpec:
 
     snr_db: float = 0.0
     epochs: int = 10
-    lr: float = 0.003
+    lr: float = 0.001
     seed: int = 0
     utterances_per_class: int | None = 8
     shift_ms: float = 200.0
@@ -105,6 +105,9 @@ def adapt(
         front_end: features as the network was trained with.
         spec: how long, how fast, how loud.
         progress: called after every epoch.
+
+    Returns:
+        How many utterances were stored, how many steps were made, and the loss of every epoch.
 
     Raises:
         BadOption: the loss is no longer a number: lr is too high.

@@ -46,11 +46,11 @@ class KwsTraining:
     """
 
     seed: int = 0
-    epochs: int = 160
+    epochs: int = 180
     batch: int = 64
-    lr: float = 4e-3
-    weight_decay: float = 0.05
-    label_smoothing: float = 0.08
+    lr: float = 5e-3
+    weight_decay: float = 0.1
+    label_smoothing: float = 0.05
     weight_average: float = 0.995
     snr_low_db: float = -5.0
     snr_high_db: float = 10.0

@@ -33,6 +33,7 @@ static void conv2d_dense_gradient(float *restrict w, float *restrict b, const fl
     const int32_t c_group = v->C / v->groups, k_group = v->K / v->groups, pixels = v->P * v->Q;
     const int32_t area = v->R * v->S, weights = c_group * area;
     const int32_t first = ac_split(weights, core, cores), last = ac_split(weights, core + 1, cores);
+    const int32_t first_k = ac_split(k_group, core, cores), last_k = ac_split(k_group, core + 1, cores);
     ac_panels panels;
     ac_input_panels(&panels, v);
     scratch += core * (c_group * panels.words + pixels * AC_COLUMNS);
@@ -45,8 +46,7 @@ static void conv2d_dense_gradient(float *restrict w, float *restrict b, const fl
         }
         conv2d_dense_group(w + i % v->groups * k_group * weights, dyg, scratch,
                            scratch + c_group * panels.words, &panels, v, kept, scale, first, last);
-        for (int32_t k = ac_split(k_group, core, cores); b != NULL && k < ac_split(k_group, core + 1, cores);
-             k++) {
+        for (int32_t k = first_k; b != NULL && k < last_k; k++) {
             float *bk = b + i % v->groups * k_group + k;
             *bk = ac_blend(*bk, ac_sum(dyg + k * pixels, pixels), kept, scale);
         }

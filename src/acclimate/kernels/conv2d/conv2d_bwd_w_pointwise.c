@@ -35,7 +35,6 @@ void ac_conv2d_bwd_w_f32_pointwise(float *restrict dw, float *restrict db, const
                                    int32_t accumulate, int32_t core, int32_t cores) {
     (void)R, (void)S, (void)P, (void)Q, (void)stride_h, (void)stride_w, (void)pad_top, (void)pad_left;
     (void)dilation_h, (void)dilation_w, (void)groups;
-
     conv2d_pointwise_gradient(dw, db, dy, x, scratch, N, C, K, H * W, accumulate ? 1.0f : 0.0f, 1.0f, core,
                               cores);
 }
@@ -48,7 +47,6 @@ void ac_conv2d_step_f32_pointwise(float *restrict w, float *restrict b, const fl
                                   float weight_decay, int32_t core, int32_t cores) {
     (void)R, (void)S, (void)P, (void)Q, (void)stride_h, (void)stride_w, (void)pad_top, (void)pad_left;
     (void)dilation_h, (void)dilation_w, (void)groups;
-
     conv2d_pointwise_gradient(w, b, dy, x, scratch, N, C, K, H * W, 1.0f - lr * weight_decay, -lr, core,
                               cores);
 }

@@ -10,7 +10,6 @@ void ac_conv2d_bwd_x_f32_pointwise(float *restrict dx, const float *restrict dy,
                                    float lo, float hi, int32_t core, int32_t cores) {
     (void)R, (void)S, (void)P, (void)Q, (void)stride_h, (void)stride_w, (void)pad_top, (void)pad_left;
     (void)dilation_h, (void)dilation_w, (void)groups;
-
     for (int32_t n = 0; n < N; n++)
         ac_multiply(dx + n * C * H * W, dy + n * K * H * W, w, b, scratch + core * K * AC_COLUMNS, C, K,
                     H * W, 1, C, lo, hi, core, cores);

@@ -10,7 +10,6 @@ void ac_conv2d_fwd_f32_pointwise(float *restrict y, const float *restrict x, con
                                  int32_t core, int32_t cores) {
     (void)R, (void)S, (void)P, (void)Q, (void)stride_h, (void)stride_w, (void)pad_top, (void)pad_left;
     (void)dilation_h, (void)dilation_w, (void)groups;
-
     for (int32_t n = 0; n < N; n++)
         ac_multiply(y + n * K * H * W, x + n * C * H * W, w, b, scratch + core * C * AC_COLUMNS, K, C, H * W,
                     C, 1, lo, hi, core, cores);

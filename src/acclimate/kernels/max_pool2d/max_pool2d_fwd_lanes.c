@@ -33,8 +33,8 @@ void ac_max_pool2d_fwd_f32_lanes(float *restrict y, uint8_t *restrict index, con
     const int32_t last = ac_split(N * C * P, core + 1, cores);
     for (int32_t q0 = 0; q0 < Q; q0 += MAX_POOL2D_LANES) {
         const int32_t count = ac_min_i32(MAX_POOL2D_LANES, Q - q0), w0 = q0 * stride_w - pad_left;
-        int32_t begin[MAX_POOL2D_TAPS], end[MAX_POOL2D_TAPS],
-            first[MAX_POOL2D_LANES]; /* outputs that see column s; first column of an output */
+        int32_t begin[MAX_POOL2D_TAPS], end[MAX_POOL2D_TAPS]; /* outputs that see a column of taps */
+        int32_t first[MAX_POOL2D_LANES];                      /* first column of taps of an output */
         for (int32_t s = S - 1; s >= 0; s--) {
             begin[s] = ac_first(w0 + s * dilation_w, stride_w);
             end[s] = ac_last(w0 + s * dilation_w, stride_w, count, W);

@@ -4,6 +4,7 @@
 from acclimate.lower.rules import (  # noqa: F401
     convolution,
     linear,
+    lookup,
     losses,
     norms,
     pointwise,

@@ -62,6 +62,10 @@ def _convolution(
 ) -> View:
     assert ctx.node is not None
     result = tuple(ctx.node.meta["val"].shape)
+    if len(stride) > 2:
+        raise ctx.unsupported(
+            f"convolution over {len(stride)} axes has no kernel", "use Conv1d or Conv2d"
+        )
     attrs = _attrs(stride, pad, dilation, groups)
     image, weight = _image(ctx, x), _image(ctx, w)
     bias = None if b is None else ctx.contiguous(b)

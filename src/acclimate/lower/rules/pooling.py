@@ -61,6 +61,15 @@ def _max_pool(
     attrs = _max_attrs(ctx, kernel, stride, pad, dilation)
     image = _batched(ctx, x)
     shape = tuple(ctx.node.meta["val"][0].shape)
+    for size, count, R, step, before, apart in (
+        (image.shape[2], shape[-2], attrs.R, attrs.stride_h, attrs.pad_top, attrs.dilation_h),
+        (image.shape[3], shape[-1], attrs.S, attrs.stride_w, attrs.pad_left, attrs.dilation_w),
+    ):
+        starts = (i * step - before for i in range(count))
+        if not all(any(0 <= at + r * apart < size for r in range(R)) for at in starts):
+            raise ctx.unsupported(
+                "a window of the max pooling lies in the padding only", "use a smaller dilation"
+            )
     out = ctx.new("max_pool", (*image.shape[:2], *shape[-2:]))
     index = ctx.new("max_pool_at", out.shape, "u8")
     ctx.call(MAX_POOL2D_FWD, [out, index], [image], attrs)

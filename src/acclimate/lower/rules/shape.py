@@ -268,8 +268,8 @@ def _ones(ctx: Lowering, *_: Any, **__: Any) -> Fill:
 
 
 @rule("full.default", "full_like.default", "fill.Scalar", "new_full.default", family="constant")
-def _full(ctx: Lowering, like: Any, value: float, **_: Any) -> Fill:
-    return _filled(ctx, value)
+def _full(ctx: Lowering, *operands: Any, **_: Any) -> Fill:
+    return _filled(ctx, operands[-1])
 
 
 @rule("scalar_tensor.default", family="constant")
