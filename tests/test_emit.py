@@ -16,6 +16,7 @@ from torch import nn
 import acclimate as ac
 from acclimate.simulate import SANITIZED, WARNINGS, HostDevice
 from acclimate.simulate.compiler import zig
+from sanitizers import build_with_address_checks
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -209,24 +210,6 @@ def test_undefined_behaviour_sanitizer_finds_nothing() -> None:
         device.accumulate(x, y)
         device.apply()
     assert np.isfinite(device.predict(x)).all()
-
-
-ADDRESS = ["-O1", "-g", "-fsanitize=address", "-fno-sanitize=undefined"]
-for _flag in ("-asan-stack=0", "-asan-instrumentation-with-call-threshold=0"):
-    ADDRESS += ["-Xclang", "-mllvm", "-Xclang", _flag]
-
-
-def build_with_address_checks(folder: Path) -> Path:
-    """Instruments every C file of a folder; tests/address_checks.c is the run-time library."""
-    objects = [str(folder / "address_checks.o")]
-    library = Path(__file__).parent / "address_checks.c"
-    subprocess.run([zig(), "cc", "-O1", "-c", str(library), "-o", objects[0]], check=True)
-    for source in sorted(folder.rglob("*.c")):
-        objects.append(str(source.with_suffix(".o")))
-        command = [zig(), "cc", *ADDRESS, f"-I{folder}", "-c", str(source), "-o", objects[-1]]
-        subprocess.run(command, check=True)
-    subprocess.run([zig(), "cc", *objects, "-lm", "-o", str(folder / "a.out")], check=True)
-    return folder / "a.out"
 
 
 def test_address_sanitizer_finds_nothing(tmp_path: Path) -> None:

@@ -3,12 +3,19 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+import acclimate as ac
 from acclimate.models import REGISTRY
+from acclimate.simulate import SANITIZED, HostDevice
 from ladder import climb
+from sanitizers import build_with_address_checks
 
 # Below the value at which ten steps of plain gradient descent diverge.
 LEARNING_RATES = {"upydnet": 1e-4, "mobilenet_v2_block": 1e-3}
@@ -24,8 +31,8 @@ def random_statistics(model: nn.Module) -> None:
             nn.init.normal_(module.bias, 0, 0.1)
 
 
-@pytest.mark.parametrize("name", REGISTRY)
-def test_model_climbs_the_ladder(name: str) -> None:
+def case_of(name: str) -> tuple[nn.Module, tuple[torch.Tensor, torch.Tensor], str]:
+    """Model, example and loss of a reference network."""
     case = REGISTRY[name]
     torch.manual_seed(1)
     model = case.build().eval()
@@ -33,4 +40,34 @@ def test_model_climbs_the_ladder(name: str) -> None:
     x = torch.randn(1, *case.input_shape)
     kind, shape = case.target
     y = torch.tensor([1]) if kind == "class" else torch.randn(1, *shape)
-    climb(model, (x, y), case.loss, lr=LEARNING_RATES.get(name, 0.01))
+    return model, (x, y), case.loss
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_model_climbs_the_ladder(name: str) -> None:
+    model, example, loss = case_of(name)
+    climb(model, example, loss, lr=LEARNING_RATES.get(name, 0.01))
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_undefined_behaviour_sanitizer_finds_nothing(name: str) -> None:
+    model, example, loss = case_of(name)
+    firmware = ac.compile(model, example=example, loss=loss)
+    device = HostDevice(firmware.program, firmware.build(SANITIZED), lr=1e-4)
+    assert np.isfinite(device.train(*example))
+    assert np.isfinite(device.predict(example[0])).all()
+
+
+# Checking every access by hand is slow: the large networks call the same kernels.
+SMALL = ("ae_tiny", "dscnn_xs", "tcn", "gru", "lstm", "attention", "mlp", "har_cnn")
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("target", ["host", "portable"])
+def test_address_sanitizer_finds_nothing(name: str, target: str, tmp_path: Path) -> None:
+    model, example, loss = case_of(name)
+    firmware = ac.compile(model, example=example, loss=loss, target=target)
+    program = build_with_address_checks(firmware.export(tmp_path / "c"))
+    done = subprocess.run([program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "step 9" in done.stdout
