@@ -29,10 +29,12 @@ class SoftmaxRegression:
     N: int = 1
     w: np.ndarray = field(default_factory=lambda: np.zeros((490, 12)))
     seen: list[np.ndarray] = field(default_factory=list)
+    rates: list[float] = field(default_factory=list)
 
     def train(self, x: np.ndarray, y: np.ndarray, lr: float) -> float:
         assert x.shape == (self.N, 1, 49, 10) and x.dtype == np.float32 and y.shape == (self.N,)
         self.seen.append(x)
+        self.rates.append(lr)
         flat = x.reshape(self.N, -1).astype(np.float64)
         scores = flat @ self.w
         p = np.exp(scores - scores.max(1, keepdims=True))
@@ -73,6 +75,11 @@ def test_every_epoch_hears_other_noise() -> None:
     adapt(device, CLIPS, HUM.train, FRONT_END, spec)
     inputs = {x.tobytes() for x in device.seen}
     assert len(inputs) == len(device.seen) == 24
+
+
+def test_rate_falls_to_zero_in_a_straight_line() -> None:
+    device = trained(AdaptationSpec(epochs=2, utterances_per_class=1, lr=0.48))
+    np.testing.assert_allclose(device.rates, 0.48 - 0.02 * np.arange(24))
 
 
 def test_spec_chooses_how_many_utterances_are_stored() -> None:

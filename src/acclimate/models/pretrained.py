@@ -46,7 +46,7 @@ class KwsTraining:
     """
 
     seed: int = 0
-    epochs: int = 180
+    epochs: int = 160
     batch: int = 64
     lr: float = 5e-3
     weight_decay: float = 0.1
@@ -121,7 +121,8 @@ def load_dscnn_s_kws(folder: Path = CHECKPOINTS) -> tuple[DSCNN, KwsCheckpoint]:
         info = _checkpoint(json.loads(sidecar.read_text()))
         weights = weights_file.read_bytes()
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _corrupt("cannot be read", repr(error), sidecar) from error
+        unread = Path(getattr(error, "filename", None) or sidecar)
+        raise _corrupt("cannot be read", repr(error), unread) from error
     if (found := hashlib.sha256(weights).hexdigest()) != info.sha256:
         raise _corrupt(f"has another checksum than sha256 {info.sha256}", found, weights_file)
     model = DSCNN("S", len(info.classes))
