@@ -3,7 +3,7 @@
 
     python recipes/kws_adaptation/pretrain.py
 
-It needs the recordings (`acclimate data get speech-commands`) and ten minutes of one core. It
+It needs the recordings (`acclimate data get speech-commands`) and five minutes of one core. It
 learns from the speakers of folds 0 and 1 and the places of the noise pool, looks at fold 2 while it
 runs, and measures fold 3 once at the end. Coffee shop, city and mixed voices are never heard: they
 are for the adaptation on the device.
