@@ -12,12 +12,15 @@ from pathlib import Path
 import platformdirs
 
 
+def cache_root() -> Path:
+    """The user's cache of acclimate; ACCLIMATE_CACHE names another place for it."""
+    named = os.environ.get("ACCLIMATE_CACHE")
+    return Path(named) if named else Path(platformdirs.user_cache_dir("acclimate"))
+
+
 def cache_folder(*parts: str) -> Path:
-    """A folder in the user's cache; ACCLIMATE_CACHE names another place for all of it."""
-    root = os.environ.get("ACCLIMATE_CACHE")
-    folder = (Path(root) if root else Path(platformdirs.user_cache_dir("acclimate"))).joinpath(
-        *parts
-    )
+    """A folder in the cache, made if it is not there."""
+    folder = cache_root().joinpath(*parts)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

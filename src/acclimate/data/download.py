@@ -22,7 +22,8 @@ from typing import IO
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TransferSpeedColumn
 
-from acclimate.data.speech_commands import ARCHIVE_NAME, cache_folder
+from acclimate.cache import cache_root
+from acclimate.data.speech_commands import ARCHIVE_NAME
 from acclimate.errors import CorruptFile, DataError
 
 _BLOCK_BYTES = 1 << 18
@@ -55,7 +56,7 @@ def get_speech_commands(
 
     Args:
         archive: what to fetch.
-        cache: folder to put it in; by default `cache_folder()`.
+        cache: folder to put it in; by default `cache_root()`.
         console: shows the progress; by default stderr.
 
     Returns:
@@ -65,7 +66,7 @@ def get_speech_commands(
         DataError: the network fails, or the disk is not writable.
         CorruptFile: the checksum is wrong, or the archive is damaged; the file is removed.
     """
-    cache = cache if cache is not None else cache_folder()
+    cache = cache if cache is not None else cache_root()
     folder = cache / ARCHIVE_NAME
     if folder.is_dir():
         return folder

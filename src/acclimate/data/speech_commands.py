@@ -14,9 +14,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 import soundfile
 
+from acclimate.cache import cache_root
 from acclimate.data.clips import (
     CLASSES,
     CLIP_SAMPLES,
@@ -30,19 +30,13 @@ from acclimate.data.clips import (
 )
 from acclimate.errors import DataError
 
-DATA_VARIABLE, CACHE_VARIABLE = "ACCLIMATE_DATA", "ACCLIMATE_CACHE"
+DATA_VARIABLE = "ACCLIMATE_DATA"
 SHARED_NAME = "speech_commands_v0.02_test"
 ARCHIVE_NAME = "speech_commands_test_set_v0.02"
 ATTRIBUTION = "Speech Commands v0.02 test set, P. Warden, Google (CC BY 4.0, arXiv:1804.03209)"
 
 # yes/<speaker>_nohash_<n>.wav, and _unknown_/<word>_<speaker>_nohash_<n>.wav
 _FILE_NAME = re.compile(r"(?:(?P<word>[a-z]+)_)?(?P<speaker>[0-9a-f]{8})_nohash_(?P<utterance>\d+)")
-
-
-def cache_folder() -> Path:
-    """Where downloads are kept: `ACCLIMATE_CACHE`, else the cache folder of the user."""
-    named = os.environ.get(CACHE_VARIABLE)
-    return Path(named) if named else Path(platformdirs.user_cache_dir("acclimate"))
 
 
 def data_folder() -> Path | None:
@@ -67,7 +61,7 @@ def find_speech_commands() -> Path | None:
     """The folder of the recordings: under `ACCLIMATE_DATA`, then in the cache, else None."""
     data = data_folder()
     candidates = [data / SHARED_NAME] if data is not None else []
-    candidates.append(cache_folder() / ARCHIVE_NAME)
+    candidates.append(cache_root() / ARCHIVE_NAME)
     return next((folder for folder in candidates if folder.is_dir()), None)
 
 

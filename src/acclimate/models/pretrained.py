@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import safetensors.torch
 from safetensors import SafetensorError
 
+from acclimate.cache import write_atomic
 from acclimate.data.features import FrontEnd, MfccSpec, Normalisation
 from acclimate.errors import CorruptFile
 from acclimate.models.dscnn import DSCNN
@@ -92,16 +91,8 @@ def save_dscnn_s_kws(model: DSCNN, info: KwsCheckpoint, folder: Path = CHECKPOIN
     weights = safetensors.torch.save(model.state_dict())
     fields = asdict(info) | {"sha256": hashlib.sha256(weights).hexdigest()}
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / f"{_NAME}.safetensors", weights)
-    _write(folder / f"{_NAME}.json", (json.dumps(fields, indent=2) + "\n").encode())
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Replaces a file in one step."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(content)
-    os.chmod(file.name, 0o644)  # noqa: PTH101
-    os.replace(file.name, path)  # noqa: PTH105
+    write_atomic(folder / f"{_NAME}.safetensors", weights)
+    write_atomic(folder / f"{_NAME}.json", (json.dumps(fields, indent=2) + "\n").encode())
 
 
 def load_dscnn_s_kws(folder: Path = CHECKPOINTS) -> tuple[DSCNN, KwsCheckpoint]:
