@@ -108,7 +108,6 @@ def test_checkpoint_is_as_accurate_as_it_says(speech_commands: SpeechSource) -> 
 
 
 @pytest.mark.data
-@pytest.mark.slow
 def test_classifier_adapts_to_the_coffee_shop(speech_commands: SpeechSource) -> None:
     model, info = load_dscnn_s_kws()
     model.requires_grad_(False)

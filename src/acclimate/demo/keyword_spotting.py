@@ -56,18 +56,20 @@ class Policy:
     spec: AdaptationSpec
 
 
+# Learning rates were compared on the validation speakers: for the last block 0.05 to 0.3 gain 8.4 to
+# 9.5 points there, 0.2 leaves a margin to where it diverges.
 POLICIES = (
     Policy(
         "fc1",
         "the classifier, 8 utterances a class",
         ("fc1",),
-        AdaptationSpec(snr_db=SNR_DB, epochs=10, lr=0.003, utterances_per_class=8),
+        AdaptationSpec(snr_db=SNR_DB, epochs=10, lr=0.001, utterances_per_class=8),
     ),
     Policy(
         "last_block_fc1",
         "last block and classifier, all stored utterances",
         ("blocks.3", "fc1"),
-        AdaptationSpec(snr_db=SNR_DB, epochs=6, lr=0.01, utterances_per_class=None, batch=8),
+        AdaptationSpec(snr_db=SNR_DB, epochs=6, lr=0.2, utterances_per_class=None, batch=8),
     ),
 )
 

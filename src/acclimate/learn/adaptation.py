@@ -55,7 +55,7 @@ class AdaptationSpec:
 
     snr_db: float = 0.0
     epochs: int = 10
-    lr: float = 0.003
+    lr: float = 0.001
     seed: int = 0
     utterances_per_class: int | None = 8
     shift_ms: float = 200.0
