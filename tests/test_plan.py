@@ -48,10 +48,8 @@ def test_packing_never_overlaps_and_reaches_the_bound_or_more(
 
 def test_exact_packing_closes_the_gap_that_greedy_leaves() -> None:
     """Nine buffers where every greedy order wastes memory; the exact solver reaches the bound."""
-    lives = made(
-        [(4, 3, 2), (24, 4, 2), (24, 1, 3), (12, 7, 3), (16, 1, 2)]
-        + [(8, 5, 2), (12, 5, 4), (8, 2, 4), (24, 4, 1)]
-    )
+    drawn = [(4, 3, 2), (24, 4, 2), (24, 1, 3), (12, 7, 3), (16, 1, 2), (8, 5, 2)]
+    lives = made([*drawn, (12, 5, 4), (8, 2, 4), (24, 4, 1)])
     calls = max(x.last for x in lives) + 1
     bound = max(live_bytes(lives, calls))
     assert height(lives, greedy(lives)) > bound

@@ -56,8 +56,8 @@ class Policy:
     spec: AdaptationSpec
 
 
-# On the validation speakers (seed 0) rates of the last block from 0.05 to 0.5 gain 8.4 to 9.5 points,
-# and 1.0 ruins the network. 0.1 and 0.2 had been tried on the test speakers before.
+# On the validation speakers (seed 0) rates of the last block from 0.05 to 0.5 gain 8.4 to 9.5
+# points, and 1.0 ruins the network. 0.1 and 0.2 had been tried on the test speakers before.
 POLICIES = (
     Policy(
         "fc1",
