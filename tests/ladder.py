@@ -4,8 +4,8 @@
 At every rung the outputs, the loss and every gradient are compared, and the parameters after ten
 steps. The bounds are relative to the largest value of a tensor: float32 keeps 6e-8, sums of a few
 thousand terms in another order lose about a digit, ten steps another one. A gradient that is zero
-by mathematics (a weight before a norm) is a difference of terms as large as the model's other gradients,
-so one percent of the largest of them is added to its scale.
+by mathematics (a weight before a norm) is a difference of terms as large as the model's other
+gradients, so one percent of the largest of them is added to its scale.
 """
 
 from __future__ import annotations
