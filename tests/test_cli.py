@@ -174,7 +174,7 @@ def test_a_mistake_ends_with_code_2_and_a_hint(
         (("--name", "9lives"), "net_9lives"),
         (("--budget", "48kB"), "--budget ram=48kB"),
         (("--budget", "ram=10B"), "train fewer layers"),
-        (("--on", "moon"), "allowed: host"),
+        (("--on", "moon"), "allowed: cluster, cortex-m0plus"),
     ],
 )
 def test_a_wrong_option_ends_with_code_2_and_a_hint(

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import tomllib
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 import acclimate as ac
+from acclimate.targets import Cluster, find_target
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -19,12 +22,23 @@ def code_blocks(path: Path, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", path.read_text(), re.S)
 
 
-def test_operator_reference_is_up_to_date() -> None:
+@pytest.mark.parametrize("page", ["operators", "targets"])
+def test_reference_is_up_to_date(page: str) -> None:
     spec = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert (DOCS / "operators.md").read_text() == module.operators(), "run python docs/generate.py"
+    written = (DOCS / f"{page}.md").read_text()
+    assert written == getattr(module, page)(), "run python docs/generate.py"
+
+
+def test_own_target_of_the_documentation_loads(tmp_path: Path) -> None:
+    own, cluster = code_blocks(DOCS / "targets.md", "toml")
+    path = tmp_path / "my_board.toml"
+    path.write_text(own)
+    assert find_target(path).memory("ram").usable_bytes == 262144 - 16384
+    names = {field.name for field in fields(Cluster)}
+    assert tomllib.loads(cluster)["cluster"].keys() == names
 
 
 def test_readme_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

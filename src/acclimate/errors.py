@@ -60,6 +60,10 @@ class BadOption(AcclimateError):
     """A value of an option is not allowed: loss, optimizer, target, prefix, entry point, budget."""
 
 
+class BadTarget(AcclimateError):
+    """The file of a target misses a figure or its source, or has one that cannot be."""
+
+
 class DoesNotFit(AcclimateError):
     """A memory of the target is smaller than what the program needs."""
 
@@ -78,6 +82,10 @@ class MissingTool(AcclimateError):
 
 class DataError(AcclimateError):
     """A data set or recording is missing, unreadable or not what its name says."""
+
+
+class SimulationFault(AcclimateError):
+    """The program did something on a simulated device that stops a real one, or never ends."""
 
 
 class InvalidProgram(Exception):

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from acclimate.emit import emit, export_files, manifest
+from acclimate.emit import emit, export_files, manifest, port_file
 from acclimate.plan import Plan
 from acclimate.program import Program
-from acclimate.simulate import FAST, HostDevice, compile_shared
+from acclimate.simulate import FAST, Device, compile_shared, open_device
 from acclimate.targets import Target
 
 if TYPE_CHECKING:
@@ -90,19 +90,27 @@ class Firmware:
 
         return build_report(self)
 
-    def run(self, device: str = "host") -> HostDevice:
+    def run(self, device: str | None = None, **options: Any) -> Device:
         """Builds the C and returns a device that trains and predicts.
 
-        Raises:
-            BadOption: no such device.
-            MissingTool: a compiler is missing.
-        """
-        from acclimate.errors import BadOption, nearest
+        Args:
+            device: host, cluster, or a processor such as cortex-m4; the target's own by default.
+            options: of the device: `conflicts`, `check_races` and `progress` of the cluster.
 
-        if device != "host":
-            raise BadOption(f"unknown device {device!r}", hint=nearest(device, ["host"]))
-        return HostDevice(self.program, self.build(), self.lr)
+        Raises:
+            BadOption: no such device, or it has fewer cores than this firmware uses.
+            MissingTool: a compiler or simulator is missing.
+        """
+        files = self._runnable()
+        return open_device(device, self.program, files, self.target, self.lr, options)
 
     def build(self, flags: tuple[str, ...] = FAST) -> Path:
         """Builds the C as a shared library in the user's cache and returns its path."""
-        return compile_shared(self.sources("binary"), flags)
+        return compile_shared(self._runnable(), flags)
+
+    def _runnable(self) -> dict[str, bytes]:
+        """The C with weights in a file, and with threads where several cores run it on the host."""
+        files = self.sources("binary")
+        if "port.h" in files:
+            files["port_threads.c"] = port_file("port_threads.c")
+        return files

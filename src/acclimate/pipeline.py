@@ -17,7 +17,7 @@ from acclimate.lower import ENTRIES, Optimizer, decompositions, find_optimizer, 
 from acclimate.passes import LATE_PASSES, PASSES, Pass
 from acclimate.plan import order_calls, plan
 from acclimate.program import Program, prune, verify
-from acclimate.targets import find_target
+from acclimate.targets import Target, find_target
 from acclimate.tune import select_kernels
 
 
@@ -27,7 +27,8 @@ def compile(
     example: tuple[Any, Any],
     loss: str | Loss = "cross_entropy",
     optimizer: Optimizer | str = "sgd",
-    target: str = "host",
+    target: str | Target = "host",
+    cores: int | None = None,
     name: str = "net",
     entries: Sequence[str] = ("predict", "train"),
     budget: Mapping[str, str | int] | None = None,
@@ -43,10 +44,12 @@ def compile(
         loss: a name (cross_entropy, mse, l1, huber, smooth_l1, berhu, bce_with_logits), or a
             function of (outputs, y) that returns a scalar.
         optimizer: SGD, Adam or AdamW, or its name; the learning rate stays a run-time argument.
-        target: a device of `acclimate targets`.
+        target: a device of `acclimate targets`, a .toml file of your own, or a `Target`.
+        cores: how many of its cores run a step; all by default.
         name: prefix of every C symbol.
         entries: functions to write, of predict, train, accumulate, apply.
-        budget: {"ram": "48 kB"}; an error if arena, parameters and state need more.
+        budget: {"ram": "48 kB"}, or a size per memory of the target, {"l1": "32 kB"}; an error if
+            the program needs more.
         seed: first seed of dropout.
         solver_seconds: limit of the exact packing of the arena.
 
@@ -58,7 +61,7 @@ def compile(
     """
     _check_options(name, entries)
     device, rule, criterion = (
-        find_target(target),
+        _device(target, cores),
         find_optimizer(optimizer),
         capture.find_loss(loss),
     )
@@ -79,9 +82,19 @@ def compile(
     stages.append(Stage("order_calls", (), verify(program)))
     stages += _run(LATE_PASSES, program)
     program = prune(stages[-1].program)
-    placed = plan(program, seconds=solver_seconds, ram_bytes=_ram_bytes(budget))
+    limits = _limits(device, budget)
+    placed = plan(
+        program,
+        seconds=solver_seconds,
+        ram_bytes=limits.get("ram"),
+        cores=device.cores,
+        memories=device.memories,
+        limits=limits,
+    )
     title = f"{type(model).__name__}, trained by {rule.describe()}"
-    return Firmware(program, placed, device, rule.lr, title, f"target {target}", tuple(stages))
+    return Firmware(
+        program, placed, device, rule.lr, title, f"target {device.machine}", tuple(stages)
+    )
 
 
 def _run(passes: Sequence[Pass], program: Program) -> list[Stage]:
@@ -124,15 +137,24 @@ def _identifier(name: str) -> str:
     return f"net_{text}".rstrip("_") if not text or text[0].isdigit() or text in _RESERVED else text
 
 
-def _ram_bytes(budget: Mapping[str, str | int] | None) -> int | None:
-    """{"ram": "48 kB"} -> 48000."""
-    if budget is None:
-        return None
-    for key in budget:
-        if key != "ram":
-            raise BadOption(f"unknown memory {key!r} in the budget", hint=nearest(key, ["ram"]))
-    text = str(budget["ram"])
+def _device(target: str | Target, cores: int | None) -> Target:
+    device = find_target(target) if isinstance(target, str) else target
+    return device if cores is None else device.with_cores(cores)
+
+
+def _limits(device: Target, budget: Mapping[str, str | int] | None) -> dict[str, int]:
+    """Budgets in bytes by memory: {"ram": "48 kB"} -> {"ram": 48000}."""
+    names = [memory.name for memory in device.memories if memory.writable] or ["ram"]
+    limits = {}
+    for key, size in (budget or {}).items():
+        if key not in {*names, "ram"}:
+            raise BadOption(f"unknown memory {key!r} in the budget", hint=nearest(key, names))
+        limits[key] = _size_bytes(key, str(size))
+    return limits
+
+
+def _size_bytes(key: str, text: str) -> int:
     match = re.fullmatch(r"\s*([\d.]+)\s*([a-zA-Z]*)\s*", text)
     if not match or match[2].lower() not in _UNITS:
-        raise BadOption(f"the budget {text!r} is not a size", hint="budget={'ram': '48 kB'}")
+        raise BadOption(f"the budget {text!r} is not a size", hint=f"budget={{{key!r}: '48 kB'}}")
     return int(float(match[1]) * _UNITS[match[2].lower()])

@@ -18,7 +18,7 @@ from acclimate.errors import BadOption
 
 if TYPE_CHECKING:
     from acclimate.firmware import Firmware
-    from acclimate.simulate import HostDevice
+    from acclimate.simulate import Device
 
 # float32 sums in another order differ by less; more than this is a bug of acclimate.
 _TOLERANCE = 1e-3
@@ -85,7 +85,7 @@ def _torch_loss(task: Task, firmware: Firmware) -> float | None:
         return float(criterion(copy.deepcopy(task.model)(*inputs), target))
 
 
-def _train(task: Task, device: HostDevice, steps: int) -> list[Step]:
+def _train(task: Task, device: Device, steps: int) -> list[Step]:
     from acclimate.capture import split_example
 
     inputs, target = split_example(task.example)

@@ -33,7 +33,7 @@ from acclimate.models.pretrained import load_dscnn_s_kws
 from acclimate.pipeline import compile
 from acclimate.program import Role
 from acclimate.report import TrainingMemory, build_report
-from acclimate.simulate import HostDevice
+from acclimate.simulate import Device
 
 PLACE, SNR_DB = "coffee shop", 0.0
 Advance = Callable[[int, int, str], None]
@@ -77,7 +77,7 @@ POLICIES = (
 class OneByOne:
     """A device of batch 1 as one of batch N: gradients are added up, the mean is applied."""
 
-    def __init__(self, device: HostDevice) -> None:
+    def __init__(self, device: Device) -> None:
         self.device = device
         self.times_ms: list[float] = []
         self._accumulates = "accumulate" in device.program.entries

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from acclimate.emit.text import CallText, LoopLibrary, call_text
 from acclimate.kernels.loop.print_c import C_TYPES, c_number
 from acclimate.kernels.op import Array
-from acclimate.plan import EntryPlan, Plan
+from acclimate.plan import ARENA, EntryPlan, Plan, Team
 from acclimate.program import Buffer, Entry, Program, Role
 
 _DOCS = {
@@ -22,6 +22,24 @@ _DOCS = {
 
 
 @dataclass(frozen=True)
+class Segment:
+    """Calls between two barriers; `alone`: of core 0 only."""
+
+    calls: list[CallText]
+    barrier: bool
+    alone: bool
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An argument of a function that several cores run: it reaches them in a struct."""
+
+    name: str
+    field: str  # its declaration there
+    local: str  # its declaration in the task
+
+
+@dataclass(frozen=True)
 class EntryText:
     """One function of the generated C."""
 
@@ -30,10 +48,16 @@ class EntryText:
     signature: str
     returns: bool
     unused: list[str]
-    calls: list[CallText]
+    arguments: list[Argument]
+    segments: list[Segment]
     arena_bytes: int
     bound_bytes: int
     arena_table: list[str]
+
+    @property
+    def initial(self) -> list[str]:
+        """Initial values of the struct of arguments."""
+        return [a.name for a in self.arguments] + (["{0.0f}"] if self.returns else [])
 
 
 @dataclass(frozen=True)
@@ -62,6 +86,7 @@ class Tensor:
     type: str
     qualifier: str
     size: int
+    place: str
     role: str
     dtype: str
     shape: tuple[int, ...]
@@ -98,11 +123,43 @@ def entry_text(program: Program, entry: Entry, plan: EntryPlan, loops: LoopLibra
         signature=f"{kind} {program.name}_{entry.name}({arguments})",
         returns=loss,
         unused=_unused(program, entry),
-        calls=[call_text(program, call, i, loops) for i, call in enumerate(entry.calls)],
+        arguments=_arguments(program, entry.name),
+        segments=_segments(program, entry, plan.team, loops),
         arena_bytes=plan.arena_bytes,
         bound_bytes=plan.bound_bytes,
         arena_table=_arena_table(plan),
     )
+
+
+def _arguments(program: Program, entry: str) -> list[Argument]:
+    """Arguments of an entry point, without the loss."""
+    found = []
+    for b in program.interface(entry):
+        kind = C_TYPES[b.dtype]
+        constant = "" if b.role is Role.OUTPUT else "const "
+        if b.name == "loss":
+            continue
+        if b.role is Role.SCALAR:
+            found.append(Argument(b.name, f"{kind} {b.name}", f"const {kind} {b.name}"))
+        else:
+            star = f"{constant}{kind} *"
+            found.append(Argument(b.name, star + b.name, f"{star}const {b.name}"))
+    return found
+
+
+def _segments(program: Program, entry: Entry, team: Team, loops: LoopLibrary) -> list[Segment]:
+    """The calls, cut at barriers and where core 0 alone begins or ends."""
+    segments: list[Segment] = []
+    cores = f"{program.name.upper()}_CORES" if team.cores > 1 else "1"
+    for number, call in enumerate(entry.calls):
+        barrier, alone = number in team.barriers, number in team.alone
+        core = ("core", cores) if team.cores > 1 and not alone else ("0", "1")
+        text = call_text(program, call, number, loops, core)
+        if segments and not barrier and segments[-1].alone == alone:
+            segments[-1].calls.append(text)
+        else:
+            segments.append(Segment([text], barrier, alone))
+    return segments
 
 
 def _unused(program: Program, entry: Entry) -> list[str]:
@@ -171,12 +228,24 @@ def learned(program: Program) -> list[Buffer]:
     return [b for b in persistent(program) if b.role is not Role.FROZEN]
 
 
-def tensors(program: Program, with_values: bool) -> list[Tensor]:
+def tensors(program: Program, plan: Plan, with_values: bool) -> list[Tensor]:
     """Static arrays; without values they are zero until weights are loaded."""
-    return [_tensor(program, b, with_values) for b in persistent(program)]
+    return [_tensor(program, plan, b, with_values) for b in persistent(program)]
 
 
-def _tensor(program: Program, b: Buffer, with_values: bool) -> Tensor:
+def place_of(plan: Plan, name: str, constant: bool = False) -> str:
+    """` AC_IN(l1)` after a declaration, or nothing where the plan leaves it to the linker."""
+    if name not in plan.places:
+        return ""
+    return f" AC_{'CONST_' if constant else ''}IN({plan.places[name]})"
+
+
+def arena_place(plan: Plan) -> str:
+    """The same for the arena."""
+    return place_of(plan, ARENA) if plan.arena_bytes else ""
+
+
+def _tensor(program: Program, plan: Plan, b: Buffer, with_values: bool) -> Tensor:
     value = program.values[b.name]
     constant = b.role is Role.FROZEN and with_values
     return Tensor(
@@ -184,6 +253,7 @@ def _tensor(program: Program, b: Buffer, with_values: bool) -> Tensor:
         type=C_TYPES[b.dtype],
         qualifier="const " if constant else "",
         size=b.size,
+        place=place_of(plan, b.name, constant),
         role=b.role,
         dtype=b.dtype,
         shape=b.shape,

@@ -66,7 +66,11 @@ def emit(
         "binary": binary,
         "entries": entries,
         "arena_bytes": plan.arena_bytes,
+        "arena_place": document.arena_place(plan),
+        "cores": max((e.team.cores for e in plan.entries.values()), default=1),
+        "ported": needs_port(plan),
     }
+    tensors = document.tensors(program, plan, not binary)
     sources = [
         f"{name}.c",
         f"{name}_store.c",
@@ -84,22 +88,34 @@ def emit(
             loops=loops.texts(),
         ),
         f"{name}_store.c": _store(program, common),
-        f"{name}_weights.h": _render(
-            "weights.h.jinja", common, tensors=document.tensors(program, not binary)
-        ),
-        f"{name}_weights.c": _render(
-            "weights.c.jinja", common, tensors=document.tensors(program, not binary)
-        ),
+        f"{name}_weights.h": _render("weights.h.jinja", common, tensors=tensors),
+        f"{name}_weights.c": _render("weights.c.jinja", common, tensors=tensors),
         "main.c": _main(program, common),
         "CMakeLists.txt": _render("CMakeLists.txt.jinja", common, sources=sources),
     }
-    folders = {str(Path(path).parent) for path in document.headers(program)}
-    headers = [path for folder in folders for path in (_PACKAGE / folder).glob("*.h")]
-    copied = [*headers, *(_PACKAGE / path for path in document.kernel_sources(program))]
-    files |= {path.relative_to(_PACKAGE).as_posix(): path.read_bytes() for path in copied}
+    files |= _library_files(program, plan)
     if binary:
         files[f"{name}_weights.bin"] = weights_blob(program)
     return dict(sorted(files.items()))
+
+
+def _library_files(program: Program, plan: Plan) -> dict[str, bytes]:
+    """What is the same in every firmware: kernels, their headers, port.h."""
+    folders = {str(Path(path).parent) for path in document.headers(program)}
+    headers = [path for folder in folders for path in (_PACKAGE / folder).glob("*.h")]
+    copied = [*headers, *(_PACKAGE / path for path in document.kernel_sources(program))]
+    files = {path.relative_to(_PACKAGE).as_posix(): path.read_bytes() for path in copied}
+    return files | ({"port.h": port_file("port.h")} if needs_port(plan) else {})
+
+
+def needs_port(plan: Plan) -> bool:
+    """True if the C asks for port.h: several cores run it, or its data lie in several memories."""
+    return bool(plan.places) or any(e.team.cores > 1 for e in plan.entries.values())
+
+
+def port_file(name: str) -> bytes:
+    """port.h, or one of its implementations: port_single.c, port_threads.c."""
+    return (_PACKAGE / "emit" / "port" / name).read_bytes()
 
 
 def _render(template: str, common: Mapping[str, Any], **more: Any) -> bytes:

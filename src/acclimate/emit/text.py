@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from acclimate.kernels.loop.generate import Access, LoopFunction, generate_map, generate_reduce
+from acclimate.kernels.loop.nest import loop_strides
 from acclimate.kernels.loop.op import Map, Reduce
 from acclimate.kernels.loop.print_c import c_float
 from acclimate.kernels.op import Shape
@@ -68,13 +69,15 @@ def scalar(program: Program, view: View) -> str:
     )
 
 
-def call_text(program: Program, call: Call, number: int, loops: LoopLibrary) -> CallText:
-    """Comment and statement of one call."""
+def call_text(
+    program: Program, call: Call, number: int, loops: LoopLibrary, core: tuple[str, str]
+) -> CallText:
+    """Comment and statement of one call; `core` is the C of which core of how many."""
     if isinstance(call.attrs, (Map, Reduce)):
         symbol, args = _loop_call(program, call, loops)
     else:
         symbol, args = _kernel_call(program, call)
-    return CallText(_comment(program, call, number), f"{symbol}({', '.join([*args, '0', '1'])});")
+    return CallText(_comment(program, call, number), f"{symbol}({', '.join([*args, *core])});")
 
 
 def _comment(program: Program, call: Call, number: int) -> str:
@@ -139,10 +142,7 @@ def _loop_call(program: Program, call: Call, loops: LoopLibrary) -> tuple[str, l
         writes = [_access(program, v, v.strides) for v in outputs]
         function = generate_map(attrs, writes, reads, call.accumulate)
     else:
-        strides = [0] * len(attrs.shape)
-        for axis, step in zip(attrs.kept, outputs[0].strides, strict=True):
-            strides[axis] = step
-        write = _access(program, outputs[0], tuple(strides))
+        write = _access(program, outputs[0], loop_strides(attrs, outputs[0].strides))
         function = generate_reduce(attrs, write, reads, call.accumulate)
     args = [pointer(program, view) for view in outputs]
     for number, view in enumerate(inputs):

@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from acclimate.errors import DoesNotFit
 from acclimate.plan.arena import height, pack
 from acclimate.plan.lifetimes import Lifetime, largest_live, lifetimes, live_bytes
+from acclimate.plan.placement import place
+from acclimate.plan.team import Team, share_work
 from acclimate.program import Entry, Program, Role
+from acclimate.targets import Memory
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,7 @@ class EntryPlan:
         arena_bytes: what this entry point needs.
         bound_bytes: largest sum of live bytes; no placement of this order is smaller.
         live_bytes: sum of live bytes during every call.
+        team: how the cores share the calls.
     """
 
     lives: tuple[Lifetime, ...]
@@ -29,6 +33,7 @@ class EntryPlan:
     arena_bytes: int
     bound_bytes: int
     live_bytes: tuple[int, ...]
+    team: Team = field(default_factory=Team)
 
     @property
     def gap(self) -> float:
@@ -38,10 +43,17 @@ class EntryPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """Placement of all buffers. The entry points share one arena, since only one of them runs."""
+    """Placement of all buffers. The entry points share one arena, since only one of them runs.
+
+    Args:
+        entries: by name.
+        static_bytes: sizes of the persistent buffers by role.
+        places: memory of the arena and of each persistent buffer; empty where there is one only.
+    """
 
     entries: Mapping[str, EntryPlan]
     static_bytes: Mapping[str, int]
+    places: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def arena_bytes(self) -> int:
@@ -60,24 +72,35 @@ class Plan:
         return {name: entry.offsets for name, entry in self.entries.items()}
 
 
-def plan(program: Program, *, seconds: float = 5.0, ram_bytes: int | None = None) -> Plan:
+def plan(
+    program: Program,
+    *,
+    seconds: float = 5.0,
+    ram_bytes: int | None = None,
+    cores: int = 1,
+    memories: Sequence[Memory] = (),
+    limits: Mapping[str, int] | None = None,
+) -> Plan:
     """Places every arena buffer of a program.
 
     Args:
         program: calls in execution order, with kernels and scratch.
         seconds: limit of the exact solver per entry point, in its own deterministic seconds.
         ram_bytes: budget for arena, parameters, states and gradients.
+        cores: that run an entry point together.
+        memories: of the device, fastest first.
+        limits: budgets by memory name [B].
 
     Returns:
         One offset per arena buffer, and the sizes.
 
     Raises:
-        DoesNotFit: the budget is too small; names the largest live buffers.
+        DoesNotFit: the budget or the memories are too small; names the largest live buffers.
 
     Source: greedy by size, Pisarchyk and Lee, arXiv:2001.03288; the exact packing is CP-SAT.
     """
     entries = {
-        name: _plan_entry(program, entry, seconds) for name, entry in program.entries.items()
+        name: _plan_entry(program, entry, seconds, cores) for name, entry in program.entries.items()
     }
     static: dict[str, int] = {}
     for buffer in program.buffers.values():
@@ -86,16 +109,17 @@ def plan(program: Program, *, seconds: float = 5.0, ram_bytes: int | None = None
     result = Plan(entries, static)
     if ram_bytes is not None and result.ram_bytes > ram_bytes:
         raise _does_not_fit(program, result, ram_bytes)
-    return result
+    places = place(program, result.arena_bytes, memories, limits or {})
+    return replace(result, places=places)
 
 
-def _plan_entry(program: Program, entry: Entry, seconds: float) -> EntryPlan:
+def _plan_entry(program: Program, entry: Entry, seconds: float, cores: int) -> EntryPlan:
     lives = lifetimes(program, entry)
     alive = live_bytes(lives, len(entry.calls))
     offsets = pack(lives, len(entry.calls), seconds)
-    return EntryPlan(
-        tuple(lives), offsets, height(lives, offsets), max(alive, default=0), tuple(alive)
-    )
+    arena_bytes = height(lives, offsets)
+    team = share_work(program, entry, offsets, arena_bytes, cores)
+    return EntryPlan(tuple(lives), offsets, arena_bytes, max(alive, default=0), tuple(alive), team)
 
 
 def _does_not_fit(program: Program, result: Plan, ram_bytes: int) -> DoesNotFit:

@@ -4,5 +4,16 @@
 from acclimate.simulate.compiler import FAST, SANITIZED, WARNINGS, compile_shared, zig_version
 from acclimate.simulate.device import Device
 from acclimate.simulate.host import HostDevice
+from acclimate.simulate.open import device_names, open_device
 
-__all__ = ["FAST", "SANITIZED", "WARNINGS", "Device", "HostDevice", "compile_shared", "zig_version"]
+__all__ = [
+    "FAST",
+    "SANITIZED",
+    "WARNINGS",
+    "Device",
+    "HostDevice",
+    "compile_shared",
+    "device_names",
+    "open_device",
+    "zig_version",
+]

@@ -45,7 +45,7 @@ def zig_version() -> str:
 
 
 @cache
-def _machine() -> str:
+def machine_name() -> str:
     """Processor and its features: code for one must not be taken for another."""
     info = Path("/proc/cpuinfo")
     if not info.exists():
@@ -63,47 +63,66 @@ def compile_shared(files: Mapping[str, bytes], flags: Sequence[str] = FAST) -> P
     Raises:
         MissingTool: the compiler is missing or fails.
     """
-    key = hashlib.sha256()
-    for part in (zig_version(), _machine(), *flags, *WARNINGS):
-        key.update(part.encode() + b"\0")
-    for name, content in sorted(files.items()):
-        key.update(name.encode() + b"\0" + content + b"\0")
-    library = cache_folder("host") / f"{key.hexdigest()[:32]}.so"
+    key = digest((machine_name(), *flags, *WARNINGS), files)
+    library = cache_folder("host") / f"{key}.so"
     if not library.exists():
         with tempfile.TemporaryDirectory() as folder, replacing(library) as temporary:
-            sources = _write(files, Path(folder))
-            _run(
-                [
-                    *flags,
-                    *WARNINGS,
-                    "-fPIC",
-                    "-shared",
-                    "-I.",
-                    *sources,
-                    "-lm",
-                    "-o",
-                    str(temporary),
-                ],
-                folder,
-            )
+            write_files(files, Path(folder))
+            sources = c_sources(files)
+            shared = ("-fPIC", "-shared", "-I.", *sources, "-lm", "-lpthread", "-o", str(temporary))
+            zig_cc((*flags, *WARNINGS, *shared), folder)
     return library
 
 
-def _write(files: Mapping[str, bytes], folder: Path) -> list[str]:
+def digest(parts: Sequence[str], files: Mapping[str, bytes]) -> str:
+    """Name in a cache of what this compiler makes of these flags and files."""
+    key = hashlib.sha256()
+    for part in (zig_version(), *parts):
+        key.update(part.encode() + b"\0")
+    for name, content in sorted(files.items()):
+        key.update(name.encode() + b"\0" + content + b"\0")
+    return key.hexdigest()[:32]
+
+
+def c_sources(files: Mapping[str, bytes]) -> list[str]:
+    """The C files of a library; main.c is an example of its use."""
+    return [name for name in files if name.endswith(".c") and name != "main.c"]
+
+
+def write_files(files: Mapping[str, bytes], folder: Path) -> None:
+    """Writes files below a folder."""
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    return [name for name in files if name.endswith(".c") and name != "main.c"]
 
 
-def _run(arguments: Sequence[str], folder: str) -> None:
+def zig_cc(arguments: Sequence[str], folder: str | Path) -> None:
+    """Runs the compiler in a folder.
+
+    Raises:
+        MissingTool: it is missing, or fails; names its first error.
+    """
+    _run(("cc", *arguments), folder)
+
+
+def zig_archive(name: str, objects: Sequence[str], folder: str | Path) -> None:
+    """Puts object files into a static library."""
+    _run(("ar", "rcs", name, *objects), folder)
+
+
+def zig_environment() -> dict[str, str]:
+    """Environment of the compiler: its own caches lie in acclimate's."""
     environment = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": str(cache_folder("zig"))}
     environment.setdefault("ZIG_LOCAL_CACHE_DIR", environment["ZIG_GLOBAL_CACHE_DIR"])
+    return environment
+
+
+def _run(arguments: Sequence[str], folder: str | Path) -> None:
     done = subprocess.run(
-        [zig(), "cc", *arguments],
+        [zig(), *arguments],
         cwd=folder,
-        env=environment,
+        env=zig_environment(),
         capture_output=True,
         text=True,
         check=False,
@@ -113,7 +132,7 @@ def _run(arguments: Sequence[str], folder: str) -> None:
             (line for line in done.stderr.splitlines() if "error" in line), done.stderr[:500]
         )
         raise MissingTool(
-            "zig cc cannot build the generated C",
+            f"zig {arguments[0]} cannot build the generated C",
             found=first,
             hint="acclimate doctor; ACCLIMATE_DEBUG=1",
         )

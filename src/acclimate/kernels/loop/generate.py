@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from textwrap import indent
 
-from acclimate.kernels.loop.expr import Apply, Arg, Const, Expr, Index
+from acclimate.kernels.loop.expr import Arg, Expr
+from acclimate.kernels.loop.nest import Nest, nest_of, without_unit_axes
 from acclimate.kernels.loop.op import Map, Reduce
 from acclimate.kernels.loop.print_c import C_TYPES, print_expr, print_with_locals
 from acclimate.kernels.op import Shape
@@ -52,57 +52,6 @@ class LoopFunction:
     sizes: tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class _Nest:
-    """Loops after merging: extents, strides per operand, and the loop of each old axis."""
-
-    extents: list[int]
-    strides: list[list[int]]
-    loop_of: dict[int, int]
-
-
-def _merge(
-    shape: Shape, order: Sequence[int], strides: Sequence[Shape], apart: frozenset[int]
-) -> _Nest:
-    """Drops axes of size 1 and merges neighbours that all operands walk through in one piece.
-
-    An axis in `apart` starts a loop of its own. Before: 4 x 8 with strides (8, 1) and (8, 1).
-    After: 32 with strides (1) and (1).
-    """
-    nest = _Nest([], [[] for _ in strides], {})
-    for axis in order:
-        size = shape[axis]
-        if size == 1:
-            continue
-        ends = [(steps, given[axis]) for steps, given in zip(nest.strides, strides, strict=True)]
-        if nest.extents and axis not in apart and all(s[-1] == step * size for s, step in ends):
-            nest.extents[-1] *= size
-            for steps, step in ends:
-                steps[-1] = step
-        else:
-            nest.extents.append(size)
-            for steps, step in ends:
-                steps.append(step)
-        nest.loop_of[axis] = len(nest.extents) - 1
-    return nest
-
-
-def _apart(exprs: Sequence[Expr], order: Sequence[int]) -> frozenset[int]:
-    """Axes whose coordinate is used keep their own loop: they and their successors stay apart."""
-    pinned = {node.axis for expr in exprs for node in expr.walk() if isinstance(node, Index)}
-    after = {b for a, b in pairwise(order) if a in pinned}
-    return frozenset(pinned | after)
-
-
-def _without_unit_axes(expr: Expr, shape: Shape) -> Expr:
-    """The coordinate along an axis of size 1 is 0."""
-    if isinstance(expr, Index) and shape[expr.axis] == 1:
-        return Const(0, "s32")
-    if isinstance(expr, Apply):
-        return Apply(expr.name, tuple(_without_unit_axes(arg, shape) for arg in expr.args))
-    return expr
-
-
 def _at(strides: Sequence[int]) -> str:
     terms = [f"i{i}" if step == 1 else f"i{i} * {step}" for i, step in enumerate(strides) if step]
     return " + ".join(terms) or "0"
@@ -120,7 +69,7 @@ class _Writer:
         exprs: Sequence[Expr],
         outputs: Sequence[Access],
         inputs: Sequence[Access],
-        nest: _Nest,
+        nest: Nest,
     ) -> None:
         self.outputs, self.inputs, self.nest = outputs, inputs, nest
         self.out_names = _names(len(outputs), "yzuvwq")
@@ -195,10 +144,8 @@ def generate_map(
     attrs: Map, outputs: Sequence[Access], inputs: Sequence[Access], accumulate: bool
 ) -> LoopFunction:
     """C of `attrs.exprs` for every coordinate of `attrs.shape`."""
-    exprs = [_without_unit_axes(expr, attrs.shape) for expr in attrs.exprs]
-    axes = range(len(attrs.shape))
-    strides = [access.strides for access in (*outputs, *inputs)]
-    nest = _merge(attrs.shape, axes, strides, _apart(exprs, axes))
+    exprs = [without_unit_axes(expr, attrs.shape) for expr in attrs.exprs]
+    nest = nest_of(attrs, [access.strides for access in (*outputs, *inputs)])
     writer = _Writer(exprs, outputs, inputs, nest)
     sign = "+=" if accumulate else "="
     statements, values = print_with_locals(tuple(exprs), writer.args(), writer.loop_of)
@@ -206,8 +153,8 @@ def generate_map(
     for number, (value, cast) in enumerate(zip(values, casts, strict=True)):
         statements.append(f"{writer.output_at(number)} {sign} {cast}{value}{')' if cast else ''};")
     loops = range(len(nest.extents))
-    split = 0 if loops else None
-    body = writer.share(split) + writer.nested("\n".join(statements) + "\n", loops, split)
+    text = "\n".join(statements) + "\n"
+    body = writer.share(nest.split) + writer.nested(text, loops, nest.split)
     return writer.function(attrs.label, _formula(exprs, writer, sign), body)
 
 
@@ -232,11 +179,9 @@ def generate_reduce(
     attrs: Reduce, output: Access, inputs: Sequence[Access], accumulate: bool
 ) -> LoopFunction:
     """C of `attrs.post(fold of attrs.expr over attrs.axes)`."""
-    expr = _without_unit_axes(attrs.expr, attrs.shape)
-    order = (*attrs.kept, *attrs.axes)
-    strides = [output.strides, *(access.strides for access in inputs)]
+    expr = without_unit_axes(attrs.expr, attrs.shape)
+    nest = nest_of(attrs, [output.strides, *(access.strides for access in inputs)])
     folded_axes = [axis for axis in attrs.axes if attrs.shape[axis] != 1]
-    nest = _merge(attrs.shape, order, strides, _apart([expr], order) | set(folded_axes[:1]))
     inner = nest.loop_of[folded_axes[0]] if folded_axes else len(nest.extents)
     writer = _Writer([expr], [output], inputs, nest)
     statements, values = print_with_locals((expr,), writer.args(), writer.loop_of)
@@ -251,8 +196,7 @@ def generate_reduce(
     folded = writer.nested("".join(f"{s}\n" for s in statements) + fold, loops[inner:], None)
     sign = "+=" if accumulate else "="
     body = f"{start}{folded}{writer.output_at(0)} {sign} {result};\n"
-    split = 0 if inner > 0 else None
-    body = writer.share(split) + writer.nested(body, loops[:inner], split)
+    body = writer.share(nest.split) + writer.nested(body, loops[:inner], nest.split)
     names = dict(enumerate(writer.in_names))
     comment = f"{attrs.kind} of {print_expr(expr, names, writer.loop_of)}, then {result}"
     return writer.function(attrs.label, comment, body)

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which memory of the device holds the arena and each static tensor."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from acclimate.errors import DoesNotFit
+from acclimate.program import Buffer, Program, Role
+from acclimate.targets import Memory
+
+ARENA = "arena"
+_ALIGN_BYTES = 8
+
+
+def place(
+    program: Program, arena_bytes: int, memories: Sequence[Memory], limits: Mapping[str, int]
+) -> dict[str, str]:
+    """Gives the arena, then the tensors that most calls touch, the fastest memory with room.
+
+    Args:
+        program: with the persistent buffers.
+        arena_bytes: size of the arena.
+        memories: fastest first.
+        limits: bytes by memory name, where less than the usable bytes may be taken.
+
+    Returns:
+        Memory names by buffer name, and by `ARENA`. What lies in constant memory is not listed, and
+        nothing is for a device with one writable memory: the linker finds these places alone.
+
+    Raises:
+        DoesNotFit: the memories together are too small; names what needs the most.
+    """
+    if not memories:
+        return {}
+    touched = Counter(view.buffer for call in program.calls() for view in call.views)
+    tensors = [b for b in program.buffers.values() if b.role.persistent]
+    tensors.sort(key=lambda b: (-touched[b.name], b.size_bytes))
+    wanted: list[tuple[str, int, bool]] = [(ARENA, arena_bytes, True)] if arena_bytes else []
+    wanted += [(b.name, b.size_bytes, b.role is not Role.FROZEN) for b in tensors]
+    room = {m.name: min(m.usable_bytes, limits.get(m.name, m.usable_bytes)) for m in memories}
+    constants = {m.name for m in memories if not m.writable}
+    order = [m.name for m in memories]
+    result: dict[str, str] = {}
+    for name, size, writable in wanted:
+        size = -(-size // _ALIGN_BYTES) * _ALIGN_BYTES
+        # A constant goes where nothing else can: RAM is for what changes.
+        choices = [m for m in order if m in constants] if not writable and constants else []
+        choices += [m for m in order if m not in constants]
+        for memory in choices:
+            if size <= room[memory]:
+                room[memory] -= size
+                result[name] = memory
+                break
+        else:
+            raise _too_large(program, arena_bytes, tensors, memories, limits, name)
+    if len(memories) - len(constants) < 2:
+        return {}
+    return {name: memory for name, memory in result.items() if memory not in constants}
+
+
+def _too_large(
+    program: Program,
+    arena_bytes: int,
+    tensors: Sequence[Buffer],
+    memories: Sequence[Memory],
+    limits: Mapping[str, int],
+    name: str,
+) -> DoesNotFit:
+    needed = arena_bytes + sum(b.size_bytes for b in tensors)
+    rooms = ", ".join(
+        f"{m.name} {min(m.usable_bytes, limits.get(m.name, m.usable_bytes)):,} B" for m in memories
+    )
+    largest = sorted(tensors, key=lambda b: -b.size_bytes)[:3]
+    parts = [f"arena {arena_bytes:,} B", *(f"{b.name} {b.size_bytes:,} B" for b in largest)]
+    return DoesNotFit(
+        f"{program.name} needs {needed:,} B in the memories of the device; usable are {rooms}",
+        found=f"no room for {name}; largest: {', '.join(parts)}",
+        hint="train fewer layers, take a smaller model, or --target with more memory",
+    )

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From generated C to a device that runs it: which simulator, built how."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from acclimate.errors import BadOption, nearest
+from acclimate.program import Program
+from acclimate.simulate.compiler import FAST, compile_shared
+from acclimate.simulate.device import Device
+from acclimate.simulate.host import HostDevice
+from acclimate.targets import PROCESSORS, Target, find_target
+
+_DEFAULT_CLUSTER = "pulp-cluster"
+
+
+def device_names() -> tuple[str, ...]:
+    """What a firmware can run on."""
+    return ("host", "cluster", *PROCESSORS["cortex_m"])
+
+
+def open_device(
+    name: str | None,
+    program: Program,
+    files: Mapping[str, bytes],
+    target: Target,
+    lr: float,
+    options: Mapping[str, Any],
+) -> Device:
+    """Builds C for a device and starts it there.
+
+    Args:
+        name: of `device_names`; None for the simulator of the target.
+        program: what the C computes, with the initial weights.
+        files: contents of the C files by relative path.
+        target: that the C was written for.
+        lr: learning rate where `train` gets none.
+        options: of the device.
+
+    Raises:
+        BadOption: no such device, an option that it does not have, or too few cores.
+        MissingTool: a compiler or simulator is missing.
+    """
+    if name is None:
+        name = target.processor if target.simulator == "cortex_m" else target.simulator
+    if name not in device_names():
+        raise BadOption(f"unknown device {name!r}", hint=nearest(name, device_names()))
+    known = {"cluster": {"conflicts", "check_races", "progress"}}.get(name, set())
+    for option in options:
+        if option not in known:
+            raise BadOption(
+                f"the device {name} has no option {option!r}",
+                hint=nearest(option, known) if known else f"firmware.run({name!r})",
+            )
+    threads = {"port_threads.c"}
+    if name != "host":  # elsewhere the device brings its own port
+        files = {path: content for path, content in files.items() if path not in threads}
+    if name == "host":
+        return HostDevice(program, compile_shared(files, FAST), lr)
+    if name == "cluster":
+        return _cluster(program, files, target, lr, options)
+    return _cortex_m(name, program, files, target, lr)
+
+
+def _cluster(
+    program: Program,
+    files: Mapping[str, bytes],
+    target: Target,
+    lr: float,
+    options: Mapping[str, Any],
+) -> Device:
+    from acclimate.simulate.cluster import ClusterDevice, build_simulator, cluster_image, rtl_of
+
+    if target.simulator != "cluster":
+        target = find_target(_DEFAULT_CLUSTER).with_cores(target.cores)
+    library = build_simulator(rtl_of(target))
+    image = cluster_image(files, target)
+    source = files[f"{program.name}.c"]
+    return ClusterDevice(program, image, source, library, target, lr, **options)
+
+
+def _cortex_m(
+    name: str, program: Program, files: Mapping[str, bytes], target: Target, lr: float
+) -> Device:
+    from acclimate.simulate.cortex_m import CortexM, build
+
+    if target.cores > 1:
+        raise BadOption(
+            f"{program.name} was compiled for {target.cores} cores; {name} has one",
+            hint=f"ac.compile(..., target={target.name!r}, cores=1)",
+        )
+    memories = target.memories if target.processor == name else ()
+    return CortexM(program, build(files, name, memories), name, memories, lr)
