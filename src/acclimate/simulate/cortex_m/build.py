@@ -36,18 +36,6 @@ class MemoryLike(Protocol):
         """False for flash."""
 
 
-class Microcontroller(Protocol):
-    """What is needed of a device: `acclimate.targets.Target` has it."""
-
-    @property
-    def processor(self) -> str:
-        """Name of its core."""
-
-    @property
-    def memories(self) -> Sequence[MemoryLike]:
-        """Where code and data are."""
-
-
 @dataclass(frozen=True)
 class PlainMemory:
     """A memory of a device without a file of its own."""
@@ -58,15 +46,11 @@ class PlainMemory:
     writable: bool = True
 
 
-@dataclass(frozen=True)
-class Generic:
-    """A core with 2 MB of flash and 2 MB of RAM, at the addresses that are usual."""
-
-    processor: str
-    memories: Sequence[MemoryLike] = (
-        PlainMemory("flash", 0x0800_0000, 2 << 20, False),
-        PlainMemory("ram", 0x2000_0000, 2 << 20),
-    )
+# Of a core without a device: 2 MB of flash and 2 MB of RAM at the addresses that are usual.
+GENERIC_MEMORIES: tuple[MemoryLike, ...] = (
+    PlainMemory("flash", 0x0800_0000, 2 << 20, False),
+    PlainMemory("ram", 0x2000_0000, 2 << 20),
+)
 
 
 def memory_of_data(memories: Sequence[MemoryLike]) -> MemoryLike:
@@ -93,7 +77,7 @@ def build(
     Args:
         files: `Firmware.sources("binary")`; `main.c` is left out.
         processor: cortex-m0plus, cortex-m3, cortex-m4, cortex-m7 or cortex-m33.
-        memories: of the device; those of `Generic` if there are none.
+        memories: of the device; `GENERIC_MEMORIES` if there are none.
         extra: more compiler flags.
 
     Raises:
@@ -102,7 +86,7 @@ def build(
         MissingTool: the compiler is missing or fails.
     """
     core = find_processor(processor)
-    places = memories or Generic(processor).memories
+    places = memories or GENERIC_MEMORIES
     data = memory_of_data(places)
     toolchain = Toolchain(
         core.name,

@@ -16,8 +16,8 @@ typedef struct {
     uint64_t address; /* operands that make an address */
     uint64_t late;    /* operands that may come `late_by` cycles after the issue */
     uint64_t writes;
-    uint16_t issue;  /* cycles until the next instruction may issue */
-    uint16_t result; /* cycles from then on until an instruction can read what this one wrote */
+    uint16_t issue;          /* cycles until the next instruction may issue */
+    uint16_t result;         /* cycles from then on until an instruction can read what this one wrote */
     uint16_t address_result; /* the same if it needs it for an address */
     uint16_t late_by;
     uint16_t taken; /* cycles more if the next instruction is elsewhere */
@@ -54,10 +54,13 @@ typedef struct {
     uint8_t last_unit;
     uint8_t last_flags;
     uint8_t unused[2];
+    uint32_t fault_access; /* kind of the last wrong access to memory, 0 for none */
+    uint32_t fault_address;
 } counter;
 
 void ac_begin(counter *c, uint32_t address);
 void ac_count(void *engine, uint64_t address, uint32_t size, void *user);
+int ac_fault(void *engine, int kind, uint64_t address, int size, int64_t value, void *user);
 void ac_end(counter *c);
 
 static uint64_t latest(const uint64_t *ready, uint64_t registers) {
@@ -136,6 +139,7 @@ void ac_begin(counter *c, uint32_t address) {
     c->last = c->halfwords;
     c->room = 0;
     c->last_unit = c->last_flags = 0;
+    c->fault_access = 0;
 }
 
 void ac_count(void *engine, uint64_t address, uint32_t size, void *user) {
@@ -165,6 +169,17 @@ void ac_count(void *engine, uint64_t address, uint32_t size, void *user) {
     if (c->instructions > c->limit) {
         c->stop(engine);
     }
+}
+
+/* Unicorn calls this for an access outside of the memories, or against their rights. */
+int ac_fault(void *engine, int kind, uint64_t address, int size, int64_t value, void *user) {
+    counter *c = user;
+    (void)engine;
+    (void)size;
+    (void)value;
+    c->fault_access = (uint32_t)kind;
+    c->fault_address = (uint32_t)address;
+    return 0;
 }
 
 /* After the call: its last instruction was a taken branch, to where nothing is counted. */

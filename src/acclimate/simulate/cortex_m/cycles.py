@@ -202,7 +202,7 @@ _REGISTERS: dict[int, int] = {
     arm.ARM_REG_SP: 1 << 13, arm.ARM_REG_LR: 1 << 14,
     **{getattr(arm, f"ARM_REG_S{i}"): 1 << (16 + i) for i in range(32)},
     **{getattr(arm, f"ARM_REG_D{i}"): 3 << (16 + 2 * i) for i in range(16)},
-    **{r: 1 << _FLAGS for r in (arm.ARM_REG_CPSR, arm.ARM_REG_FPSCR, arm.ARM_REG_FPSCR_NZCV)},
+    **dict.fromkeys((arm.ARM_REG_CPSR, arm.ARM_REG_FPSCR, arm.ARM_REG_FPSCR_NZCV), 1 << _FLAGS),
 }  # fmt: skip
 
 

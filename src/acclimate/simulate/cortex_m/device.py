@@ -3,24 +3,21 @@
 
 from __future__ import annotations
 
-import ctypes
 import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import unicorn
 from unicorn import arm_const
-from unicorn.unicorn_py3.unicorn import uclib
 
 from acclimate.errors import DoesNotFit, SimulationFault
 from acclimate.program import Program
 from acclimate.simulate.bare import BareDevice, FloatBits, Image
-from acclimate.simulate.cortex_m.build import Microcontroller, memory_of_data
+from acclimate.simulate.cortex_m.build import GENERIC_MEMORIES, MemoryLike, memory_of_data
 from acclimate.simulate.cortex_m.counter import Counter
 from acclimate.simulate.cortex_m.cycles import decode, timing
 from acclimate.simulate.cortex_m.processors import find_processor
@@ -50,7 +47,8 @@ class CortexM(BareDevice):
     Args:
         program: what was built, with the initial values of its weights.
         image: ELF of it, made by `build` for the same device.
-        device: its processor and memories, e.g. `Generic("cortex-m4")` or a `Target`.
+        processor: cortex-m0plus, cortex-m3, cortex-m4, cortex-m7 or cortex-m33.
+        memories: of the device, the same as for `build`; `GENERIC_MEMORIES` if there are none.
         lr: learning rate where `train` gets none.
         limit: instructions after which a call that does not end is stopped.
 
@@ -64,31 +62,29 @@ class CortexM(BareDevice):
         self,
         program: Program,
         image: Path,
-        device: Microcontroller,
+        processor: str,
+        memories: Sequence[MemoryLike],
         lr: float,
         *,
         limit: int = _LIMIT,
     ) -> None:
-        self.processor = find_processor(device.processor)
+        self.processor = find_processor(processor)
         self.instructions = 0
         self.cycles = 0
         self._image_path = image
         self._regions: list[_Region] = []
-        self._fault: tuple[int, int] | None = None
         mode = unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS
         cpu = getattr(arm_const, f"UC_CPU_ARM_CORTEX_{self.processor.unicorn}")
         self._engine = unicorn.Uc(unicorn.UC_ARCH_ARM, mode, cpu)
-        for memory in device.memories:
+        for memory in memories or GENERIC_MEMORIES:
             self._map(memory.address, memory.size_bytes, memory.writable)
-        stack = memory_of_data(device.memories)
+        stack = memory_of_data(memories or GENERIC_MEMORIES)
         self._stack_top = stack.address + stack.size_bytes // 8 * 8
         self._scratch_bytes = 0
-        self._engine.hook_add(unicorn.UC_HOOK_MEM_INVALID, self._note_fault)
         table = timing(self.processor.cycles)
         self.cycles_source = table.source
-        stop = ctypes.cast(uclib.uc_emu_stop, ctypes.c_void_p).value or 0
-        self._counter = Counter(decode(image, self.processor.cycles), table, stop, limit)
-        _hook_blocks(self._engine, self._counter)
+        self._counter = Counter(decode(image, self.processor.cycles), table, limit)
+        self._counter.attach(self._engine)
         super().__init__(program, image, lr)
 
     # ---- memory
@@ -129,7 +125,6 @@ class CortexM(BareDevice):
         self._pass(arguments)
         back = self.image.symbol("ac_return")
         self._engine.reg_write(arm_const.UC_ARM_REG_LR, back | 1)
-        self._fault = None
         self._called = slots
         self._counter.begin(start, slots.numbers)
         try:
@@ -186,17 +181,11 @@ class CortexM(BareDevice):
 
     # ---- faults
 
-    def _note_fault(
-        self, engine: Any, access: int, address: int, size: int, value: int, user: Any
-    ) -> bool:
-        self._fault = (access, address)
-        return False
-
     def _describe(self, error: unicorn.UcError) -> SimulationFault:
         pc = int(self._engine.reg_read(arm_const.UC_ARM_REG_PC)) & ~1
         name = self.processor.name
-        if self._fault is not None:
-            access, address = self._fault
+        if self._counter.fault is not None:
+            access, address = self._counter.fault
             what = f"{name} {_ACCESS.get(access, 'touches')} memory at {address:#010x}"
             return self._fault_at(what if access in _PROTECTED else f"{what}: there is none", pc)
         if error.errno in (unicorn.UC_ERR_INSN_INVALID, unicorn.UC_ERR_EXCEPTION):
@@ -209,10 +198,14 @@ class CortexM(BareDevice):
         return self._fault_at(f"{self.processor.name} did not end after {count} instructions", pc)
 
     def _fault_at(self, what: str, pc: int) -> SimulationFault:
+        where = self.image.where(pc)
+        if where == f"{pc:#010x}":  # no function: say who jumped there
+            back = int(self._engine.reg_read(arm_const.UC_ARM_REG_LR)) & ~1
+            where = f"called from {self.image.where(back - 2)}"
         return SimulationFault(
             what,
             found=f"pc {pc:#010x}",
-            where=self.image.where(pc),
+            where=where,
             hint="run the same C on this machine: firmware.run('host')",
         )
 
@@ -225,23 +218,3 @@ _PROTECTED = (
 @lru_cache(maxsize=64)
 def _cached_slots(path: Path, function: str, start: int, halfwords: int) -> Slots:
     return slots_of(Image(path), function, start, halfwords)
-
-
-def _hook_blocks(engine: Any, counter: Counter) -> None:
-    """Lets Unicorn call a C function before every block: a Python one is 100 times slower."""
-    handle = ctypes.c_size_t()
-    add = uclib["uc_hook_add"]
-    add.restype = ctypes.c_int
-    add.argtypes = None
-    # NOTE: the last three arguments are variadic in C up to Unicorn 2; all fit registers or stack.
-    status = add(
-        engine._uch,
-        ctypes.byref(handle),
-        ctypes.c_int(unicorn.UC_HOOK_BLOCK),
-        ctypes.c_void_p(counter.hook),
-        ctypes.c_void_p(counter.user),
-        ctypes.c_uint64(1),
-        ctypes.c_uint64(0),
-    )
-    if status != unicorn.UC_ERR_OK:
-        raise unicorn.UcError(status)

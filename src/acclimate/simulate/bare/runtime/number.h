@@ -56,7 +56,8 @@ static inline int32_t nearest_int(float x) {
 
 /* exp(r) - 1 for |r| <= ln(2) / 2; 2^-28. */
 static inline float exp_core(float r) {
-    const float p = 0.5f + r * (0.166665182f + r * (0.041666206f + r * (0.00836888421f + r * 0.00139504788f)));
+    const float p =
+        0.5f + r * (0.166665182f + r * (0.041666206f + r * (0.00836888421f + r * 0.00139504788f)));
     return r + r * r * p;
 }
 

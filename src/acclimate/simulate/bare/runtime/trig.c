@@ -7,8 +7,7 @@
 
 /* 32 zero bits, then 2 / pi. */
 static const uint32_t two_over_pi[8] = {
-    0u,          0xa2f9836eu, 0x4e441529u, 0xfc2757d1u,
-    0xf534ddc0u, 0xdb629599u, 0x3c439041u, 0xfe5163abu,
+    0u, 0xa2f9836eu, 0x4e441529u, 0xfc2757d1u, 0xf534ddc0u, 0xdb629599u, 0x3c439041u, 0xfe5163abu,
 };
 
 /* Bits [at, at + 32) of the table. */

@@ -85,7 +85,7 @@ void Cluster::fail(u32 status, u32 number, u32 pc, u32 address, u32 value) {
 }
 
 void Cluster::cycle() {
-    bool awake = false;
+    bool awake = !dma.queue.empty();
     for (auto &core : cores)
         if (!core->asleep) {
             low(*core);
@@ -103,7 +103,7 @@ void Cluster::cycle() {
     }
     move_dma();
     now++;
-    if (!awake && dma.queue.empty())
+    if (!awake)
         fail(DEADLOCK, 0, cores[0]->pc);
 }
 
