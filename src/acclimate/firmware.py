@@ -54,35 +54,48 @@ class Firmware:
     command: str
     stages: tuple[Stage, ...]
 
-    def sources(self, weights: str = "c") -> dict[str, bytes]:
-        """The C files by relative path, with manifest.json.
+    def sources(self, weights: str = "c", kit: str = "cmake") -> dict[str, bytes]:
+        """The files of a project by relative path, with manifest.json.
 
         Args:
             weights: `c` for arrays in C, `binary` for a file that the device reads.
+            kit: `cmake`, `pulp-sdk` or `arduino`.
         """
         files = emit(
             self.program,
             self.plan,
+            self.target,
+            kit=kit,
+            weights=weights,
             title=self.title,
             command=self.command,
-            binary=weights == "binary",
         )
         passes = [(stage.name, stage.changes) for stage in self.stages]
-        files["manifest.json"] = manifest(self.program, self.plan, self.target.name, passes, files)
+        target = self.target.name
+        files["manifest.json"] = manifest(self.program, self.plan, target, kit, passes, files)
         return files
 
-    def export(self, folder: str | Path, *, weights: str = "c", force: bool = False) -> Path:
-        """Writes C, weights, CMakeLists.txt, an example and manifest.json into a folder.
+    def export(
+        self,
+        folder: str | Path,
+        *,
+        kit: str = "cmake",
+        weights: str = "c",
+        force: bool = False,
+    ) -> Path:
+        """Writes a project into a folder: C, weights, build files, an example and manifest.json.
 
         Args:
             folder: new, empty, or written by acclimate before.
+            kit: `cmake`, `pulp-sdk` for a PULP cluster, or `arduino`.
             weights: `c` for arrays in C, `binary` for a file that the device reads.
             force: overwrite a folder that holds other files.
 
         Raises:
+            BadOption: there is no such kit, or it cannot hold this firmware.
             BadOutput: the folder holds other things or cannot be written; nothing is half-written.
         """
-        return export_files(self.sources(weights), Path(folder), force=force)
+        return export_files(self.sources(weights, kit), Path(folder), force=force)
 
     def report(self) -> Report:
         """What this firmware costs: memory with a reason for every byte, MACs, calls, passes."""
@@ -111,6 +124,7 @@ class Firmware:
     def _runnable(self) -> dict[str, bytes]:
         """The C with weights in a file, and with threads where several cores run it on the host."""
         files = self.sources("binary")
+        files.pop("port_single.c", None)
         if "port.h" in files:
             files["port_threads.c"] = port_file("port_threads.c")
         return files

@@ -22,7 +22,6 @@ from acclimate.simulate.cluster import (
 from acclimate.targets import Target, find_target
 
 
-
 def target(cores: int = 1, *, features: tuple[str, ...] = (), **figures: int) -> Target:
     """pulp-cluster with 512 kB of L1, so many cores, and other figures of its cluster."""
     base = find_target("pulp-cluster").with_cores(cores).with_memory("l1", 512 * 1024)
@@ -89,6 +88,5 @@ def hardware_loop(count: str, body: list[str], loop: int = 0) -> list[str]:
 def function(name: str, lines: list[str]) -> str:
     """Assembly of a function."""
     body = "\n".join(f"    {line}" for line in lines)
-    return f"    .text\n    .globl {name}\n    .balign 16\n    .type {name}, @function\n{name}:\n{body}\n    ret\n    .size {name}, . - {name}\n"
-
-
+    head = f"    .text\n    .globl {name}\n    .balign 16\n    .type {name}, @function\n"
+    return f"{head}{name}:\n{body}\n    ret\n    .size {name}, . - {name}\n"

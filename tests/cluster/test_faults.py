@@ -128,7 +128,12 @@ def test_hardware_loops_against_the_rules(lines: list[str], rule: str) -> None:
 
 def test_nested_loops_that_keep_the_rules_run() -> None:
     inner = hardware_loop("a0", ["addi t1, t1, 1", "nop", "nop"])
-    lines = ["li t1, 0", ".option norvc", ".balign 4", *hardware_loop("a0", [*inner, "nop", "nop"], 1)]
+    lines = [
+        "li t1, 0",
+        ".option norvc",
+        ".balign 4",
+        *hardware_loop("a0", [*inner, "nop", "nop"], 1),
+    ]
     program = Program({"loop.S": function("good", [*lines, "mv a0, t1"])}, target(1))
     assert program.call("good", 7).result == 49
 

@@ -12,19 +12,22 @@ _COPIES = """
 #include "port.h"
 uint8_t inner[32768];
 uint8_t outer[65536] AC_IN(l2);
+static uint32_t word(const void *at) {
+    return (uint32_t)(uintptr_t)at;
+}
 void copy(uint32_t bytes, uint32_t to_l1, uint32_t shift);
 void copy(uint32_t bytes, uint32_t to_l1, uint32_t shift) {
-    ac_dma_wait(ac_dma_copy((uint32_t)(uintptr_t)inner + shift, (uint32_t)(uintptr_t)outer + shift, bytes, to_l1));
+    ac_dma_wait(ac_dma_copy(word(inner) + shift, word(outer) + shift, bytes, to_l1));
 }
 void rows(uint32_t bytes, uint32_t step, uint32_t row, uint32_t to_l1);
 void rows(uint32_t bytes, uint32_t step, uint32_t row, uint32_t to_l1) {
-    ac_dma_wait(ac_dma_copy_rows((uint32_t)(uintptr_t)inner, (uint32_t)(uintptr_t)outer, bytes, step, row, to_l1));
+    ac_dma_wait(ac_dma_copy_rows(word(inner), word(outer), bytes, step, row, to_l1));
 }
 void many(uint32_t count, uint32_t bytes);
 void many(uint32_t count, uint32_t bytes) {
     uint32_t ids[16];
     for (uint32_t i = 0; i < count; i++)
-        ids[i] = ac_dma_copy((uint32_t)(uintptr_t)inner + i * bytes, (uint32_t)(uintptr_t)outer + i * bytes, bytes, 1);
+        ids[i] = ac_dma_copy(word(inner) + i * bytes, word(outer) + i * bytes, bytes, 1);
     for (uint32_t i = 0; i < count; i++)
         ac_dma_wait(ids[i]);
 }
@@ -92,10 +95,12 @@ def test_a_core_that_waits_for_a_copy_sleeps() -> None:
 
 
 def test_the_dma_and_a_core_share_the_banks() -> None:
-    source = _COPIES + """
+    source = (
+        _COPIES
+        + """
 float work(void);
 float work(void) {
-    const uint32_t id = ac_dma_copy((uint32_t)(uintptr_t)inner, (uint32_t)(uintptr_t)outer, 16384, 1);
+    const uint32_t id = ac_dma_copy(word(inner), word(outer), 16384, 1);
     const volatile float *at = (const volatile float *)(const void *)inner;
     float sum = 0.0f;
     for (int32_t i = 0; i < 800; i++)
@@ -104,6 +109,7 @@ float work(void) {
     return sum;
 }
 """
+    )
     program = Program({"copies.c": source}, target(1, banks=2))
     program.call("work")
     assert program.counts()[0]["conflict"] > 100
@@ -114,9 +120,15 @@ def test_a_load_from_l2_takes_its_latency() -> None:
 #include "port.h"
 int32_t far[64] AC_IN(l2);
 int32_t near[64];
-int32_t sum_far(void); int32_t sum_near(void);
-int32_t sum_far(void) { int32_t s = 0; const volatile int32_t *a = far; for (int32_t i = 0; i < 64; i++) s += a[i]; return s; }
-int32_t sum_near(void) { int32_t s = 0; const volatile int32_t *a = near; for (int32_t i = 0; i < 64; i++) s += a[i]; return s; }
+static int32_t sum(const volatile int32_t *values) {
+    int32_t total = 0;
+    for (int32_t i = 0; i < 64; i++)
+        total += values[i];
+    return total;
+}
+int32_t sum_far(void), sum_near(void);
+int32_t sum_far(void) { return sum(far); }
+int32_t sum_near(void) { return sum(near); }
 """
     program = Program({"c.c": source}, target(1))
     program.array("far", np.int32)[...] = 2
@@ -145,7 +157,9 @@ _SHARED = """
 #include "port.h"
 float out[8];
 float chain(float a, float b);
-static void work(void *given, int32_t core) { out[core] = chain(*(const float *)given, (float)core); }
+static void work(void *given, int32_t core) {
+    out[core] = chain(*(const float *)given, (float)core);
+}
 void run(int32_t cores, float start);
 void run(int32_t cores, float start) { ac_fork(work, &start, cores); }
 """

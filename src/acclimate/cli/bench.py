@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""acclimate bench: the generated C against PyTorch."""
+"""acclimate bench: the generated C against PyTorch on this machine, and its cycles on the cluster."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from acclimate.cli.verb import Verb
 from acclimate.errors import BadOutput
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from acclimate.report.bench import BenchRow
+    from acclimate.report.bench_cluster import ClusterRow
 
 app = typer.Typer(name="bench", help="Measures the generated C.", no_args_is_help=True)
 
@@ -38,13 +41,54 @@ def host_verb(
     names = bench_names(only)
     with working("measuring") as advance:
         rows = bench_host(names, repetitions=repetitions, progress=advance)
+    _deliver(rows, json_file, _print_table)
+
+
+@app.command("cluster", cls=Verb)
+def cluster_verb(
+    only: Annotated[str | None, typer.Option(help="One row, or a layer: all its passes.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the rows to a file; - prints them.")
+    ] = None,
+    target: Annotated[str, typer.Option(help="A cluster of `acclimate targets`.")] = "pulp-cluster",
+    cores: Annotated[int | None, typer.Option(help="Cores that run; all by default.")] = None,
+) -> None:
+    """Cycles of kernels and training steps on the simulated cluster, exact and repeatable."""
+    from acclimate.report.bench_cluster import bench_cluster
+
+    with working("measuring") as advance:
+        rows = list(bench_cluster(only, target=target, cores=cores, progress=advance))
+    _deliver(rows, json_file, _print_cycles)
+
+
+def _deliver(rows: list[Any], json_file: Path | None, table: Callable[[list[Any]], None]) -> None:
+    """Prints the table, and writes or prints the rows as JSON."""
     document = json.dumps({"rows": [row.document() for row in rows]}, indent=1) + "\n"
     if json_file is not None and str(json_file) == "-":
         typer.echo(document, nl=False)
         return
-    _print_table(rows)
+    table(rows)
     if json_file is not None:
         _write(json_file, document)
+
+
+def _print_cycles(rows: list[ClusterRow]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="cycles of one call, batch 1, float32, data in L1, fork and join included")
+    table.add_column("row", no_wrap=True)
+    for head in ("cycles", "MACs", "MAC/cycle", "cores"):
+        table.add_column(head, justify="right")
+    for head in ("machine", "measured"):
+        table.add_column(head)
+    for row in rows:
+        numbers = (f"{row.cycles:,}", f"{row.macs:,}", f"{row.mac_per_cycle:.3f}", str(row.cores))
+        table.add_row(row.name, *numbers, row.machine, row.measured)
+    Console().print(table)
+    say("step: input gradient, weight gradient and SGD; networks: forward, loss, backward and SGD")
+    if any(row.measured == "summed" for row in rows):
+        say("summed: the calls of the step ran one by one, each with a fork and a join of its own")
 
 
 def _print_table(rows: list[BenchRow]) -> None:

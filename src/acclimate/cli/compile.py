@@ -26,6 +26,7 @@ def compile_verb(
     name: options.Name = None,
     entries: options.Entries = None,
     weights: Annotated[str, typer.Option(help="c: arrays in C; binary: a file to load.")] = "c",
+    kit: options.Kit = "cmake",
     budget: options.Budget = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace a folder of other files.")
@@ -33,14 +34,16 @@ def compile_verb(
     as_json: options.Json = False,
 ) -> None:
     """Turns a model into C that predicts and learns."""
+    from acclimate.emit import find_kit
     from acclimate.report import build_report
 
+    find_kit(kit)  # before the work
     if weights not in _WEIGHTS:
         raise BadOption(f"unknown form of weights {weights!r}", hint=nearest(weights, _WEIGHTS))
     choices = options.Choices(target, loss, optimizer, lr, name, entries, budget)
     firmware = options.compile_task(options.load_with(spec, choices))
     with working(f"writing {out}"):
-        firmware.export(out, weights=weights, force=force)
+        firmware.export(out, kit=kit, weights=weights, force=force)
         report = build_report(firmware)
     files = sorted(path for path in out.rglob("*") if path.is_file())
     if as_json:

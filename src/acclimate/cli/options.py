@@ -49,6 +49,7 @@ Entries = Annotated[
     str | None, typer.Option(help="Functions to write: predict,train,accumulate,apply.")
 ]
 Budget = Annotated[str | None, typer.Option(help="ram=48kB: an error if it needs more.")]
+Kit = Annotated[str, typer.Option(help="Kind of project: cmake, pulp-sdk or arduino.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _SHORT_NAMES = ("ac", "arena", "main")  # taken in C
 

@@ -2,7 +2,17 @@
 """Program + plan -> C, weights, manifest. Nothing else writes C, except the loops' generator."""
 
 from acclimate.emit.export import export_files
-from acclimate.emit.files import emit, port_file, weights_blob
+from acclimate.emit.files import emit, weights_blob
+from acclimate.emit.kits import KITS, find_kit
 from acclimate.emit.manifest import manifest
+from acclimate.emit.ports import port_file
 
-__all__ = ["emit", "export_files", "manifest", "port_file", "weights_blob"]
+__all__ = [
+    "KITS",
+    "emit",
+    "export_files",
+    "find_kit",
+    "manifest",
+    "port_file",
+    "weights_blob",
+]

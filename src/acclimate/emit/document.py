@@ -119,7 +119,7 @@ def entry_text(program: Program, entry: Entry, plan: EntryPlan, loops: LoopLibra
     arguments = ", ".join(parameters(program, entry.name))
     return EntryText(
         name=entry.name,
-        doc=_DOCS[entry.name],
+        doc=_DOCS.get(entry.name, f"Entry point {entry.name}."),
         signature=f"{kind} {program.name}_{entry.name}({arguments})",
         returns=loss,
         unused=_unused(program, entry),
@@ -218,6 +218,12 @@ def kernel_sources(program: Program) -> list[str]:
     return [f"kernels/{folder}/{source}" for folder, source in sorted(used)]
 
 
+def library_sources(program: Program) -> list[str]:
+    """All C files that make up the library."""
+    parts = ("", "_store", "_weights")
+    return [*(f"{program.name}{part}.c" for part in parts), *kernel_sources(program)]
+
+
 def persistent(program: Program) -> list[Buffer]:
     """Buffers in static memory."""
     return [b for b in program.buffers.values() if b.role.persistent]
@@ -228,9 +234,16 @@ def learned(program: Program) -> list[Buffer]:
     return [b for b in persistent(program) if b.role is not Role.FROZEN]
 
 
-def tensors(program: Program, plan: Plan, with_values: bool) -> list[Tensor]:
-    """Static arrays; without values they are zero until weights are loaded."""
-    return [_tensor(program, plan, b, with_values) for b in persistent(program)]
+def tensors(program: Program, plan: Plan, values: bool, constants: bool) -> list[Tensor]:
+    """Static arrays.
+
+    Args:
+        program: with their values.
+        plan: their places.
+        values: without them the arrays are zero until weights are loaded.
+        constants: what does not learn is `const`.
+    """
+    return [_tensor(program, plan, b, values, constants) for b in persistent(program)]
 
 
 def place_of(plan: Plan, name: str, constant: bool = False) -> str:
@@ -245,9 +258,9 @@ def arena_place(plan: Plan) -> str:
     return place_of(plan, ARENA) if plan.arena_bytes else ""
 
 
-def _tensor(program: Program, plan: Plan, b: Buffer, with_values: bool) -> Tensor:
+def _tensor(program: Program, plan: Plan, b: Buffer, values: bool, constants: bool) -> Tensor:
     value = program.values[b.name]
-    constant = b.role is Role.FROZEN and with_values
+    constant = b.role is Role.FROZEN and values and constants
     return Tensor(
         name=f"{program.name}_{b.name}",
         type=C_TYPES[b.dtype],
@@ -257,7 +270,7 @@ def _tensor(program: Program, plan: Plan, b: Buffer, with_values: bool) -> Tenso
         role=b.role,
         dtype=b.dtype,
         shape=b.shape,
-        lines=_rows(value, b.dtype) if constant or (with_values and value.any()) else [],
+        lines=_rows(value, b.dtype) if constant or (values and value.any()) else [],
     )
 
 

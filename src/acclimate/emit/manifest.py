@@ -17,6 +17,7 @@ def manifest(
     program: Program,
     plan: Plan,
     target: str,
+    kit: str,
     passes: Iterable[tuple[str, tuple[str, ...]]],
     files: Mapping[str, bytes],
 ) -> bytes:
@@ -25,6 +26,7 @@ def manifest(
         "acclimate": acclimate.__version__,
         "name": program.name,
         "target": target,
+        "kit": kit,
         "passes": [{"name": name, "changes": list(changes)} for name, changes in passes],
         "memory": {
             "arena_bytes": plan.arena_bytes,

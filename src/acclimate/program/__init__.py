@@ -15,6 +15,7 @@ from acclimate.program.ir import (
     prune,
 )
 from acclimate.program.printer import describe, print_call, print_program
+from acclimate.program.single import OpCase, operator_program
 from acclimate.program.verify import verify
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Call",
     "Entry",
     "Interpreter",
+    "OpCase",
     "Phase",
     "Program",
     "Role",
@@ -29,6 +31,7 @@ __all__ = [
     "View",
     "contiguous_strides",
     "describe",
+    "operator_program",
     "print_call",
     "print_program",
     "prune",

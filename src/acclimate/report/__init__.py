@@ -2,6 +2,7 @@
 """What a firmware costs: memory, work and time as dataclasses -> text, JSON, one HTML file."""
 
 from acclimate.report.build import build_report
+from acclimate.report.cycles import CallCycles, StepCycles
 from acclimate.report.report import (
     BufferRow,
     CallRow,
@@ -10,6 +11,7 @@ from acclimate.report.report import (
     PassRow,
     Report,
 )
+from acclimate.report.simulated import step_cycles
 from acclimate.report.training_memory import (
     Kind,
     Part,
@@ -22,6 +24,7 @@ from acclimate.report.training_memory import (
 
 __all__ = [
     "BufferRow",
+    "CallCycles",
     "CallRow",
     "EntryReport",
     "Kind",
@@ -29,10 +32,12 @@ __all__ = [
     "Part",
     "PassRow",
     "Report",
+    "StepCycles",
     "TrainingMemory",
     "Use",
     "buffer_uses",
     "build_report",
     "published_classifier_bytes",
+    "step_cycles",
     "training_memory",
 ]

@@ -11,23 +11,38 @@ from typing import TYPE_CHECKING
 import acclimate
 from acclimate.plan import EntryPlan, peak_bytes
 from acclimate.program import Call, Entry, Program, Role, View, describe
+from acclimate.report.cycles import StepCycles
 from acclimate.report.report import BufferRow, CallRow, EntryReport, Memory, PassRow, Report
+from acclimate.report.simulated import profile_cycles
 from acclimate.report.training_memory import buffer_uses, short_name, training_memory
 
 if TYPE_CHECKING:
     from acclimate.firmware import Firmware, Stage
+    from acclimate.simulate.cluster import Profile
 
 
-def build_report(firmware: Firmware, *, milliseconds: Mapping[str, float] | None = None) -> Report:
+def build_report(
+    firmware: Firmware,
+    *,
+    milliseconds: Mapping[str, float] | None = None,
+    profile: StepCycles | Profile | None = None,
+) -> Report:
     """Gathers what a firmware costs.
 
     Args:
         firmware: a compiled model.
         milliseconds: measured time of one call on this machine, by entry point.
+        profile: of a call on a simulated device: `device.profile` of a cluster, or what
+            `step_cycles` returns.
 
     Returns:
-        Numbers that are sums over the program and its plan; nothing is estimated.
+        Numbers that are sums over the program and its plan; what is estimated says so.
+
+    Raises:
+        BadOption: the profile is of another machine than the firmware.
     """
+    if profile is not None and not isinstance(profile, StepCycles):
+        profile = profile_cycles(firmware, profile)
     program, plan = firmware.program, firmware.plan
     measured = milliseconds or {}
     return Report(
@@ -47,6 +62,7 @@ def build_report(firmware: Firmware, *, milliseconds: Mapping[str, float] | None
         ),
         training=training_memory(program, plan),
         passes=tuple(_pass(stage) for stage in firmware.stages),
+        profile=profile,
     )
 
 

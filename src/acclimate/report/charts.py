@@ -15,7 +15,7 @@ _MAP_TOP, _MAP_HEIGHT = 14.0, 340.0
 _BARS_TOP, _BARS_HEIGHT = 10.0, 96.0
 _RIBBON_GAP, _RIBBON_HEIGHT = 8.0, 14.0
 _AXIS_HEIGHT = 18.0
-_LETTER = 6.2  # width of a letter of a label
+LETTER = 6.2  # width of a letter of a label
 _TICKS = 5
 
 
@@ -91,7 +91,7 @@ def stack(parts: Mapping[str, int], styles: Mapping[str, str]) -> tuple[Slice, .
 
 def memory_map(entry: EntryReport) -> Chart:
     """Buffers in the arena: x is the call, y the offset; with the live bytes and their bound."""
-    step = _step(entry)
+    step = call_width(entry)
     top = max(entry.arena_bytes, entry.bound_bytes, 1) * 1.03
     bottom = _MAP_TOP + _MAP_HEIGHT
 
@@ -107,7 +107,7 @@ def memory_map(entry: EntryReport) -> Chart:
             _buffer_tip(b),
             _label(b, width, height),
         )
-        boxes.append(_box(x, top_y, width, height, b.use, tip, label))
+        boxes.append(box(x, top_y, width, height, b.use, tip, label))
     return Chart(
         height=bottom + _RIBBON_GAP + _RIBBON_HEIGHT + _AXIS_HEIGHT,
         bottom=bottom,
@@ -125,7 +125,7 @@ def memory_map(entry: EntryReport) -> Chart:
 
 def mac_bars(entry: EntryReport) -> Chart:
     """Multiply-accumulates of every call, on the same horizontal axis as the memory map."""
-    step = _step(entry)
+    step = call_width(entry)
     top = max((call.macs for call in entry.calls), default=0) * 1.05 or 1.0
     bottom = _BARS_TOP + _BARS_HEIGHT
     gap = min(2.0, 0.2 * step)
@@ -133,14 +133,14 @@ def mac_bars(entry: EntryReport) -> Chart:
     for call in entry.calls:
         height = _BARS_HEIGHT * call.macs / top
         x = LEFT + call.number * step + gap / 2
-        bars.append(_box(x, bottom - height, step - gap, height, call.phase))
+        bars.append(box(x, bottom - height, step - gap, height, call.phase))
     return Chart(
         height=bottom + 4.0,
         bottom=bottom,
         boxes=tuple(bar for bar in bars if bar.height),
         ribbon=(),
         y_ticks=tuple(
-            Tick(round(bottom - _BARS_HEIGHT * n / top, 2), _short(n)) for n in nice_steps(top, 3)
+            Tick(round(bottom - _BARS_HEIGHT * n / top, 2), short(n)) for n in nice_steps(top, 3)
         ),
         x_ticks=(),
         line="",
@@ -158,14 +158,15 @@ def nice_steps(top: float, count: int = _TICKS) -> list[int]:
     return list(range(0, int(top) + 1, step))
 
 
-def _box(
+def box(
     x: float, y: float, width: float, height: float, style: str, tip: str = "", label: str = ""
 ) -> Box:
     """Hundredths of a pixel are enough."""
     return Box(round(x, 2), round(y, 2), round(width, 2), round(height, 2), style, tip, label)
 
 
-def _step(entry: EntryReport) -> float:
+def call_width(entry: EntryReport) -> float:
+    """Pixels of one call on the horizontal axis of an entry point."""
     return (WIDTH - LEFT - RIGHT) / max(len(entry.calls), 1)
 
 
@@ -173,7 +174,8 @@ def _bytes(size: int) -> str:
     return f"{size / 1000:g} kB" if size >= 1000 else f"{size} B"
 
 
-def _short(n: int) -> str:
+def short(n: int) -> str:
+    """A number for an axis: 12000 -> "12 k"."""
     for unit, name in ((1_000_000, "M"), (1000, "k")):
         if n >= unit:
             return f"{n / unit:g} {name}"
@@ -182,7 +184,7 @@ def _short(n: int) -> str:
 
 def _label(b: BufferRow, width: float, height: float) -> str:
     """The name where it fits in the rectangle."""
-    room = int((width - 8) / _LETTER)
+    room = int((width - 8) / LETTER)
     if height < 12 or room < 4:
         return ""
     return b.name if len(b.name) <= room else f"{b.name[: room - 1]}…"
@@ -209,12 +211,12 @@ USES = {
 
 def _ribbon(entry: EntryReport, y: float) -> tuple[Box, ...]:
     """Neighbouring calls of one phase as one box."""
-    step = _step(entry)
+    step = call_width(entry)
     boxes = []
     for phase, group in groupby(entry.calls, key=lambda call: call.phase):
         calls: Sequence[CallRow] = list(group)
         x, width = LEFT + calls[0].number * step, len(calls) * step
-        label = phase if width > (len(phase) + 2) * _LETTER else ""
+        label = phase if width > (len(phase) + 2) * LETTER else ""
         last = calls[-1].number
         tip = f"{phase}\ncalls {calls[0].number} to {last}" if last > calls[0].number else phase
         boxes.append(Box(round(x, 2), y, round(width - 1, 2), _RIBBON_HEIGHT, phase, tip, label))

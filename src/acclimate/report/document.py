@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from acclimate.report.cycles import COUNTS, CYCLE_EVENTS, CallCycles, StepCycles
 from acclimate.report.report import BufferRow, CallRow, EntryReport, Report
 from acclimate.report.training_memory import TrainingMemory
 
@@ -43,6 +44,44 @@ def report_document(report: Report) -> dict[str, Any]:
             }
             for row in report.passes
         ],
+        "profile": profile_document(report.profile) if report.profile else None,
+    }
+
+
+def profile_document(step: StepCycles) -> dict[str, Any]:
+    """Cycles of a call on a simulated device; what is counted per core is a list over the cores."""
+    roofs = step.roofs
+    return {
+        "entry": step.entry,
+        "machine": step.machine,
+        "cores": step.cores,
+        "exact": step.exact,
+        "cycles": step.cycles,
+        "time_ms": step.time_ms,
+        "energy_uj": step.energy_uj,
+        "energy_source": step.energy_source,
+        "conditions": dict(step.conditions),
+        "roofs": {
+            "cores": roofs.cores,
+            "fpus": roofs.fpus,
+            "l1_bytes_per_cycle": roofs.l1_bytes_per_cycle,
+            "dma_bytes_per_cycle": roofs.dma_bytes_per_cycle,
+        }
+        if roofs
+        else None,
+        "calls": [_call_cycles(call) for call in step.calls],
+    }
+
+
+def _call_cycles(call: CallCycles) -> dict[str, Any]:
+    names = {name: f"{name}_cycles" for name in CYCLE_EVENTS} | {name: name for name in COUNTS}
+    return {
+        "number": call.number,
+        "label": call.label,
+        "macs": call.macs,
+        "cycles": call.cycles,
+        "instructions": call.instructions,
+        **{key: [core[name] for core in call.events] for name, key in names.items() if call.events},
     }
 
 

@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 
 import jinja2
 
 from acclimate.report import charts
+from acclimate.report.cycles import CallCycles, StepCycles
+from acclimate.report.cycles_charts import Roofline, cycle_bars, roofline
 from acclimate.report.report import EntryReport, Report
 from acclimate.report.text import number, place
 from acclimate.report.training_memory import Kind, TrainingMemory, Use
@@ -44,11 +48,18 @@ def report_html(report: Report) -> str:
     return _template().render(
         report=report,
         main=min(report.entries, key=_rank),
+        profile=report.profile,
         ram=charts.stack({"arena": memory.arena_bytes, **static}, _ROLES),
         frozen_bytes=memory.static_bytes.get("frozen", 0),
         training=[(item, _training(item)) for item in report.training],
         entries=[
-            (entry, charts.memory_map(entry), charts.mac_bars(entry), _phases(entry))
+            (
+                entry,
+                charts.memory_map(entry),
+                charts.mac_bars(entry),
+                _phases(entry),
+                _simulated(report, entry),
+            )
             for entry in sorted(report.entries, key=_rank)
         ],
         place=place,
@@ -58,6 +69,26 @@ def report_html(report: Report) -> str:
         chart_right=charts.WIDTH - charts.RIGHT,
         chart_width=charts.WIDTH,
     )
+
+
+@dataclass(frozen=True)
+class _Simulated:
+    """What the page shows of cycles."""
+
+    step: StepCycles
+    bars: charts.Chart
+    roofline: Roofline | None
+    whole: CallCycles
+    by_number: Mapping[int, CallCycles]
+
+
+def _simulated(report: Report, entry: EntryReport) -> _Simulated | None:
+    """The cycles of an entry point, if it is the one that ran on a simulated device."""
+    step = report.profile
+    if step is None or step.entry != entry.name:
+        return None
+    by_number = {call.number: call for call in step.calls}
+    return _Simulated(step, cycle_bars(entry, step), roofline(entry, step), step.whole(), by_number)
 
 
 _ORDER = ("train", "accumulate", "apply", "predict")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from acclimate.program import Phase, Source
+from acclimate.report.cycles import StepCycles
 from acclimate.report.training_memory import TrainingMemory, Use
 
 
@@ -136,6 +137,7 @@ class Report:
         entries: its functions.
         training: memory that learning takes, per way to learn.
         passes: what every step of the pipeline changed.
+        profile: cycles of one call on a simulated device, if one has run.
     """
 
     name: str
@@ -146,6 +148,7 @@ class Report:
     entries: tuple[EntryReport, ...]
     training: tuple[TrainingMemory, ...]
     passes: tuple[PassRow, ...]
+    profile: StepCycles | None = None
 
     def text(self, *, calls: bool = False) -> str:
         """The report as aligned plain text.

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from acclimate.program import Phase, Source
+from acclimate.report.cycles import StepCycles
 from acclimate.report.report import EntryReport, PassRow, Report
 from acclimate.report.training_memory import Kind, TrainingMemory
 
@@ -27,6 +28,8 @@ def report_text(report: Report, *, calls: bool = False) -> str:
     for memory in report.training:
         head = f"training memory [B] of {' + '.join(memory.entries)}"
         blocks.append([head, *_indent(_training(memory))])
+    if report.profile:
+        blocks.append(_cycles(report.profile))
     blocks.append(["passes", *_indent(_passes(report.passes))])
     if calls:
         blocks += [[f"calls of {e.name}", *_indent(_calls(e))] for e in report.entries]
@@ -116,6 +119,13 @@ def _largest(memory: TrainingMemory, kind: Kind, count: int = 3) -> str:
     names = [f"{part.name} {part.size_bytes:,}" for part in parts[:count]]
     more = len(parts) - count
     return ", ".join(names) + (f", {more} more" if more > 0 else "")
+
+
+def _cycles(step: StepCycles) -> list[str]:
+    """Not indented: the table takes the whole width."""
+    from acclimate.report.cycles_text import cost_text, cycles_text
+
+    return [f"cycles of {step.entry}: {cost_text(step)}", "", *cycles_text(step)]
 
 
 def _passes(passes: Sequence[PassRow]) -> list[str]:

@@ -106,7 +106,7 @@ class Device(ABC):
         """
         wanted = data_buffers(self.program.interface("predict"))
         parts = _batches(inputs, wanted)
-        results = [self._enter("predict", part, None)[1] for part in parts]
+        results = [self.run_entry("predict", *part)[1] for part in parts]
         joined = [
             np.concatenate(outputs) if len(parts) > 1 else outputs[0]
             for outputs in zip(*results, strict=True)
@@ -115,20 +115,25 @@ class Device(ABC):
 
     def train(self, *data: ArrayLike, lr: float | None = None) -> float:
         """One step on one batch: inputs, then targets. Returns the loss before the update."""
-        return self._enter("train", data, lr)[0]
+        return self.run_entry("train", *data, lr=lr)[0]
 
     def accumulate(self, *data: ArrayLike) -> float:
         """Adds the gradients of one batch to the sums. Returns its loss."""
-        return self._enter("accumulate", data, None)[0]
+        return self.run_entry("accumulate", *data)[0]
 
     def apply(self, lr: float | None = None) -> None:
         """Updates with the mean of the accumulated gradients and clears them."""
-        self._enter("apply", (), lr)
+        self.run_entry("apply", lr=lr)
 
-    def _enter(
-        self, entry: str, data: Sequence[ArrayLike], lr: float | None
+    def run_entry(
+        self, entry: str, *data: ArrayLike, lr: float | None = None
     ) -> tuple[float, list[Array]]:
-        """Checks the data, calls an entry point, and returns the loss and the outputs."""
+        """Calls an entry point by name and returns the loss, if it has one, and the outputs.
+
+        Raises:
+            BadOption: there is no such entry point.
+            BadExample: number, shape, element type or range of the data do not fit.
+        """
         if entry not in self.program.entries:
             wanted_entries = ", ".join(map(repr, (*self.program.entries, entry)))
             raise BadOption(

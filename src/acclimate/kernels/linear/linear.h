@@ -46,4 +46,9 @@ void ac_linear_step_f32_tile(float *restrict w, float *restrict b, const float *
                              const float *restrict x, float lr, float *restrict scratch, int32_t N, int32_t C,
                              int32_t K, float weight_decay, int32_t core, int32_t cores);
 
+/* Variants for processors that compute one float at a time: several outputs at once, in registers. */
+void ac_linear_fwd_f32_block(float *restrict y, const float *restrict x, const float *restrict w,
+                             const float *restrict b, int32_t N, int32_t C, int32_t K, float lo, float hi,
+                             int32_t core, int32_t cores);
+
 #endif

@@ -13,6 +13,7 @@ from acclimate.kernels.op import Array, Kernel, Op, Signature
 _FOLDER = Path(__file__).parent
 _SIZES = ("N", "C", "K")
 _SIMD = frozenset({"simd"})
+_FPU = frozenset({"fpu"})
 AC_COLUMNS = 16  # ac_tile.h
 _CASES = (
     {"N": 1, "C": 1, "K": 1},
@@ -68,6 +69,7 @@ LINEAR_FWD = Op(
     sizes=(*_SIZES, "lo", "hi"),
     kernels=(
         Kernel("ac_linear_fwd_f32_dots", "linear_fwd_dots.c", _SIMD),
+        Kernel("ac_linear_fwd_f32_block", "linear_fwd_block.c", _FPU),
         Kernel("ac_linear_fwd_f32", "linear_fwd.c"),
     ),
     cases=(

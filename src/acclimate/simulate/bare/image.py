@@ -157,12 +157,17 @@ class Image:
     # ---- lines
 
     def line(self, pc: int) -> str | None:
-        """C line of an instruction, e.g. `net.c:123`; None where there is none."""
+        """C line of an instruction, e.g. `net.c:123`; None where there is none.
+
+        An instruction that the compiler made for no line has the line before it.
+        """
         rows = self._rows(pc)
         at = bisect_right(rows, pc, key=lambda row: row.start) - 1
-        if at >= 0 and pc < rows[at].end and rows[at].line:
-            return f"{PurePosixPath(rows[at].file).name}:{rows[at].line}"
-        return None
+        if at < 0 or pc >= rows[at].end:
+            return None
+        while at > 0 and not rows[at].line and rows[at - 1].end == rows[at].start:
+            at -= 1
+        return f"{PurePosixPath(rows[at].file).name}:{rows[at].line}" if rows[at].line else None
 
     def where(self, pc: int) -> str:
         """Line and function of an instruction, e.g. `net.c:123 in net_train`."""

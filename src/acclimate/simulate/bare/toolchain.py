@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from elftools.elf.elffile import ELFFile
 
 from acclimate.cache import cache_folder, replacing
+from acclimate.errors import MissingTool
 from acclimate.simulate.bare.image import defined_symbols
 from acclimate.simulate.compiler import (
     WARNINGS,
@@ -103,9 +104,22 @@ def build_image(
             script = f"{toolchain.linker_script}\nEXTERN({roots})\n"
             (Path(folder) / "link.ld").write_text(script)
             zig_archive("runtime.a", [str(objects[name]) for name in called], folder)
-            parts = [str(objects[name]) for name in whole] + ["runtime.a", "-lcompiler_rt"]
-            zig_cc((*toolchain.flags, *link, *parts, "-o", str(temporary)), folder)
+            parts = [*(str(objects[name]) for name in whole), "runtime.a"]
+            _link((*toolchain.flags, *link, *parts, "-o", str(temporary)), folder)
     return image
+
+
+def _link(arguments: Sequence[str], folder: str) -> None:
+    """Links, with compiler_rt only if a function of the compiler's is missing.
+
+    Zig takes seconds to make compiler_rt for a processor; one with an FPU rarely needs it.
+    """
+    try:
+        zig_cc(arguments, folder)
+    except MissingTool as error:
+        if "undefined symbol: __" not in (error.found or ""):
+            raise
+        zig_cc((*arguments, "-lcompiler_rt"), folder)
 
 
 def _sources(files: Mapping[str, bytes]) -> list[str]:

@@ -85,7 +85,7 @@ class CortexM(BareDevice):
         self.cycles_source = table.source
         self._counter = Counter(decode(image, self.processor.cycles), table, limit)
         self._counter.attach(self._engine)
-        super().__init__(program, image, lr)
+        super().__init__(program, _image(image), lr)
 
     # ---- memory
 
@@ -215,6 +215,12 @@ _PROTECTED = (
 )  # fmt: skip
 
 
+# Devices of one image share what is read of it.
+@lru_cache(maxsize=8)
+def _image(path: Path) -> Image:
+    return Image(path)
+
+
 @lru_cache(maxsize=64)
 def _cached_slots(path: Path, function: str, start: int, halfwords: int) -> Slots:
-    return slots_of(Image(path), function, start, halfwords)
+    return slots_of(_image(path), function, start, halfwords)

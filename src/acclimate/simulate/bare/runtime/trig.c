@@ -31,8 +31,13 @@ static float reduced(float a, uint32_t *q) {
     const uint64_t middle = (uint64_t)mantissa * window(at + 32);
     const uint64_t turns = ((uint64_t)(mantissa * window(at)) << 32) + middle + (low >> 32);
     *q = (uint32_t)((turns + (1ull << 61)) >> 62);
-    const int64_t fraction = (int64_t)(turns - ((uint64_t)*q << 62));
-    return (float)fraction * 0x1.921fb6p-62f;
+    const uint64_t fraction = turns - ((uint64_t)*q << 62);
+    const int negative = (int)(fraction >> 63);
+    const uint64_t size = negative ? 0u - fraction : fraction;
+    const int zeros = size == 0 ? 0 : __builtin_clzll(size);
+    /* The upper 32 bits of size: all that a float takes up. */
+    const float r = (float)(uint32_t)((size << zeros) >> 32) * power_of_two(-zeros) * 0x1.921fb6p-30f;
+    return negative ? -r : r;
 }
 
 /* 2^-28 */

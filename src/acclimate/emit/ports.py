@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""port.h and its implementations: what generated C asks of a device besides a C compiler."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from acclimate.plan import Plan
+
+_FOLDER = Path(__file__).parent / "port"
+
+
+def needs_port(plan: Plan) -> bool:
+    """True if the C asks for port.h: several cores run it, or its data lie in several memories."""
+    return bool(plan.places) or cores_of(plan) > 1
+
+
+def cores_of(plan: Plan) -> int:
+    """How many cores run a step together."""
+    return max((entry.team.cores for entry in plan.entries.values()), default=1)
+
+
+def port_file(name: str) -> bytes:
+    """port.h, or one of its implementations: port_single.c, port_threads.c, port_pulp.c."""
+    return (_FOLDER / name).read_bytes()

@@ -1,0 +1,326 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cycles of kernels and of whole training steps on the simulated cluster.
+
+Everything lies in L1, as in the figures of PULP-TrainLib: L1 is made as large as a row needs, and
+`machine` says so. Batch 1, float32, SGD without momentum. The cycles are those of the whole call,
+fork and join included; they are exact and the same in every run. Results are compared with NumPy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+import acclimate
+from acclimate.errors import BadOption, nearest
+from acclimate.firmware import Firmware
+from acclimate.kernels.conv2d.op import CONV2D_BWD_W, CONV2D_BWD_X, CONV2D_FWD, CONV2D_STEP
+from acclimate.kernels.linear.op import LINEAR_BWD_W, LINEAR_BWD_X, LINEAR_FWD, LINEAR_STEP
+from acclimate.lower import SGD
+from acclimate.models import REGISTRY
+from acclimate.plan import plan
+from acclimate.program import (
+    Call,
+    Entry,
+    Interpreter,
+    OpCase,
+    Program,
+    Role,
+    View,
+    describe,
+    operator_program,
+)
+from acclimate.report.bench import example_of
+from acclimate.simulate import Device
+from acclimate.simulate.cluster import ClusterDevice
+from acclimate.targets import Target, find_target
+from acclimate.tune import select_kernels
+
+STEPS = ("deep_autoencoder", "ae_tiny", "dscnn_xs", "dscnn_s", "resnet8", "mobilenet_v1_025")
+PASSES = ("fwd", "bwd_x", "bwd_w", "step")
+# A step of more MACs is summed from its calls: simulated whole it would take many minutes.
+WHOLE_MACS = 10_000_000
+_LR = 1e-3
+_TOLERANCE = 1e-4  # of the largest value: float32 sums in another order
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class ClusterRow:
+    """One measurement.
+
+    Args:
+        name: layer and pass, or network.
+        cycles: of the call.
+        macs: multiply-accumulates of it.
+        mac_per_cycle: of all cores together.
+        cores: that ran it.
+        machine: what it ran on.
+        measured: whole, or summed from calls that ran alone.
+    """
+
+    name: str
+    cycles: int
+    macs: int
+    mac_per_cycle: float
+    cores: int
+    machine: str
+    measured: str
+
+    def document(self) -> dict[str, Any]:
+        """The row as values that `json` can write."""
+        return asdict(self)
+
+
+def _conv(
+    x: tuple[int, int, int], w: tuple[int, int, int], stride: int, pad: tuple[int, int], groups: int
+) -> dict[str, int]:
+    (c, h, width), (k, r, s) = x, w
+    return {
+        "N": 1, "C": c, "H": h, "W": width, "K": k, "R": r, "S": s,
+        "P": (h + 2 * pad[0] - r) // stride + 1, "Q": (width + 2 * pad[1] - s) // stride + 1,
+        "stride_h": stride, "stride_w": stride, "pad_top": pad[0], "pad_left": pad[1],
+        "dilation_h": 1, "dilation_w": 1, "groups": groups,
+    }  # fmt: skip
+
+
+LAYERS: Mapping[str, Mapping[str, int]] = {
+    "fc_64_12": {"N": 1, "C": 64, "K": 12},
+    "fc_128_128": {"N": 1, "C": 128, "K": 128},
+    "fc_640_128": {"N": 1, "C": 640, "K": 128},
+    "pw_64_64_125": _conv((64, 25, 5), (64, 1, 1), 1, (0, 0), 1),
+    "dw3_64_25x5": _conv((64, 25, 5), (64, 3, 3), 1, (1, 1), 64),
+    "conv1_10x4": _conv((1, 49, 10), (64, 10, 4), 2, (5, 1), 1),
+    "conv3_16_16_32x32": _conv((16, 32, 32), (16, 3, 3), 1, (1, 1), 1),
+}
+
+
+def bench_rows() -> tuple[str, ...]:
+    """Names of all rows."""
+    return (*(f"{layer}_{kind}" for layer in LAYERS for kind in PASSES), *STEPS)
+
+
+def rows_to_run(only: str | None) -> tuple[str, ...]:
+    """The rows that a name stands for: one row, all passes of a layer, or all.
+
+    Raises:
+        BadOption: the name is none of them.
+    """
+    if only is None:
+        return bench_rows()
+    if only in LAYERS:
+        return tuple(f"{only}_{kind}" for kind in PASSES)
+    if only not in bench_rows():
+        raise BadOption(f"there is no row {only!r}", hint=nearest(only, (*bench_rows(), *LAYERS)))
+    return (only,)
+
+
+def bench_cluster(
+    only: str | None = None,
+    *,
+    target: str | Target = "pulp-cluster",
+    cores: int | None = None,
+    progress: Progress | None = None,
+) -> Iterator[ClusterRow]:
+    """Measures rows, one after the other.
+
+    Args:
+        only: a row or a layer; all rows by default.
+        target: a cluster.
+        cores: that run; all by default.
+        progress: told (done, total, what).
+
+    Raises:
+        BadOption: no such row, or the target is not a cluster.
+        RuntimeError: a device and NumPy compute different numbers: a bug.
+    """
+    machine = find_target(target) if isinstance(target, str) else target
+    if machine.simulator != "cluster":
+        raise BadOption(f"{machine.name} is not a cluster", hint="--target pulp-cluster")
+    machine = machine if cores is None else machine.with_cores(cores)
+    names = rows_to_run(only)
+    for done, name in enumerate(names):
+        if progress is not None:
+            progress(done, len(names), name)
+        if name in STEPS:
+            yield _step(name, machine)
+        else:
+            kind = next(kind for kind in PASSES if name.endswith(f"_{kind}"))
+            yield _layer(name.removesuffix(f"_{kind}"), kind, machine)
+
+
+def _layer(layer: str, kind: str, machine: Target) -> ClusterRow:
+    """One pass of one layer."""
+    case = LAYERS[layer]
+    ops = (CONV2D_FWD, CONV2D_BWD_X, CONV2D_BWD_W, CONV2D_STEP)
+    if "R" not in case:
+        ops = (LINEAR_FWD, LINEAR_BWD_X, LINEAR_BWD_W, LINEAR_STEP)
+    wanted = {"fwd": ops[:1], "bwd_x": ops[1:2], "bwd_w": ops[2:3], "step": (ops[1], ops[3])}
+    calls = [
+        OpCase(op, case, frozenset({"b"} if op is CONV2D_BWD_X else ())) for op in wanted[kind]
+    ]
+    program = operator_program("bench", {"run": calls})
+    cycles, resident = _measure(program, machine)
+    macs = sum(call.macs for call in program.calls())
+    return _row(f"{layer}_{kind}", cycles, macs, resident, "whole")
+
+
+def _row(name: str, cycles: int, macs: int, machine: Target, measured: str) -> ClusterRow:
+    return ClusterRow(name, cycles, macs, macs / cycles, machine.cores, machine.machine, measured)
+
+
+def _measure(program: Program, machine: Target) -> tuple[int, Target]:
+    """Cycles of entry point `run`, checked against NumPy, and the machine with enough L1."""
+    chosen = select_kernels(program, machine.features, machine.cores)
+    machine = _resident(chosen, machine)
+    placed = plan(chosen, cores=machine.cores, memories=machine.memories)
+    firmware = Firmware(chosen, placed, machine, _LR, "one call", "acclimate bench cluster", ())
+    device = _start(firmware)
+    device.run_entry("run")
+    check = Interpreter(chosen)
+    check.run("run", **_scalars(chosen))
+    _compare(device, {name: check.value(name) for name in check.persistent})
+    return device.cycles, machine
+
+
+def _start(firmware: Firmware) -> ClusterDevice:
+    device = firmware.run("cluster")
+    assert isinstance(device, ClusterDevice)
+    return device
+
+
+def _scalars(program: Program) -> dict[str, float]:
+    return {b.name: _LR for b in program.interface("run") if b.role is Role.SCALAR}
+
+
+def _compare(device: Device, expected: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    for name, value in expected.items():
+        found = device.state[name]
+        error = float(np.abs(found - value).max(initial=0.0))
+        scale = float(np.abs(value).max(initial=0.0)) + 1e-3
+        if not error <= _TOLERANCE * scale:
+            raise RuntimeError(f"{device.program.name}: {name} differs from NumPy by {error:.3g}")
+
+
+def _resident(program: Program, machine: Target) -> Target:
+    """The machine with an L1 that holds the whole program."""
+    data = sum(b.size_bytes for b in program.buffers.values())  # as if nothing shared memory
+    l1 = machine.memory("l1")
+    wanted = data + l1.reserved_bytes + 4096
+    size = l1.size_bytes
+    while size < wanted:
+        size *= 2
+    return machine.with_memory("l1", size)
+
+
+def _step(name: str, machine: Target) -> ClusterRow:
+    """A whole training step of a network."""
+    case = REGISTRY[name]
+    model, x, y = example_of(case)
+
+    def compile_for(device: Target) -> Firmware:
+        return acclimate.compile(
+            model,
+            example=(x, y),
+            loss=case.loss,
+            optimizer=SGD(lr=_LR),
+            target=device,
+            entries=("train",),
+            name=name,
+        )
+
+    machine = machine.with_memory("l1", 16 * 1024 * 1024)
+    firmware = compile_for(machine)
+    machine = _fitting(firmware, machine)
+    firmware = compile_for(machine)
+    macs = sum(call.macs for call in firmware.program.entries["train"].calls)
+    if macs > WHOLE_MACS:
+        cycles = sum_of_calls(firmware, machine)
+        return _row(name, cycles, macs, machine, "summed")
+    device = _start(firmware)
+    reference = acclimate.compile(
+        model, example=(x, y), loss=case.loss, optimizer=SGD(lr=_LR), entries=("train",), name=name
+    ).run("host")
+    device.train(x, y)
+    reference.train(x, y)
+    _compare(device, reference.state)
+    return _row(name, device.cycles, macs, machine, "whole")
+
+
+def _fitting(firmware: Firmware, machine: Target) -> Target:
+    """The smallest L1, in steps of two, that holds arena, weights and data."""
+    external = sum(b.size_bytes for b in firmware.program.buffers.values() if b.role.external)
+    static = sum(firmware.plan.static_bytes.values())
+    original = find_target(machine.name).memory("l1")
+    wanted = firmware.plan.arena_bytes + static + external + original.reserved_bytes + 4096
+    size = original.size_bytes
+    while size < wanted:
+        size *= 2
+    return machine.with_memory("l1", size)
+
+
+def sum_of_calls(firmware: Firmware, machine: Target) -> int:
+    """Cycles of the calls of a step, each run alone with a fork and a join of its own.
+
+    Equal calls (same operator, shapes and kernel) are run once.
+    """
+    program = firmware.program
+    found: dict[str, int] = {}
+    total = 0
+    for call in program.entries["train"].calls:
+        key = _signature(program, call)
+        if key not in found:
+            found[key] = _measure_call(program, call, machine)
+        total += found[key]
+    return total
+
+
+def _signature(program: Program, call: Call) -> str:
+    views = [
+        None if v is None else (program.buffers[v.buffer].dtype, v.shape, v.strides)
+        for v in (*call.outputs, *call.inputs)
+    ]
+    kernel = call.kernel.symbol if call.kernel else ""
+    return f"{describe(call)} {kernel} {call.attrs} {call.accumulate} {views}"
+
+
+def _measure_call(program: Program, call: Call, machine: Target) -> int:
+    """Cycles of one call on random data of its shapes."""
+    names = {view.buffer for view in call.views}
+    rng = np.random.default_rng(0)
+    buffers, values = {}, {}
+    for name in names:
+        old = program.buffers[name]
+        role = old.role if old.role in (Role.SCALAR, Role.SCRATCH) else Role.STATE
+        buffer = replace(old, name=name.replace(".", "_"), role=role)
+        if role is Role.SCRATCH:
+            buffer = replace(buffer, name=f"run.{buffer.name}")
+        buffers[buffer.name] = buffer
+        if role is Role.STATE:
+            values[buffer.name] = (
+                rng.standard_normal(old.shape).astype(np.float32)
+                if old.dtype == "f32"
+                else np.zeros(old.shape, np.int32 if old.dtype == "s32" else np.uint8)
+            )
+    renamed = {b.name.removeprefix("run.").replace(".", "_"): b.name for b in buffers.values()}
+
+    def move(view: View | None) -> View | None:
+        return view and replace(view, buffer=renamed[view.buffer.replace(".", "_")])
+
+    moved = replace(
+        call,
+        inputs=tuple(map(move, call.inputs)),
+        outputs=tuple(map(move, call.outputs)),
+        scratch=move(call.scratch),
+    )
+    single = Program("bench", buffers, {"run": Entry("run", (moved,))}, values)
+    machine = _resident(single, machine)
+    placed = plan(single, cores=machine.cores, memories=machine.memories)
+    firmware = Firmware(single, placed, machine, _LR, "one call", "acclimate bench cluster", ())
+    device = _start(firmware)
+    device.run_entry("run")
+    return device.cycles

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* PMSIS on this machine: a thread per core, copies of the DMA when they are waited for, and checks of what a
+ * chip would not survive. A wrong use ends the program with a message. */
+#define _POSIX_C_SOURCE 200809L
+#include "pmsis.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_CORES = 8, MOST_BYTES = 65535, LEAST_STACK = 512 };
+
+static int opened = 0, on_cluster = 0, counting = 0;
+static uint32_t controller_stack = 0;
+static unsigned events = 0, cycles = 0;
+static int team = 1, arrived = 0;
+static unsigned round_number = 0;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t released = PTHREAD_COND_INITIALIZER;
+static __thread uint32_t core = 0;
+
+static void check(int fine, const char *what) {
+    if (!fine) {
+        fprintf(stderr, "PMSIS: %s\n", what);
+        exit(9);
+    }
+}
+
+int pmsis_kickoff(void *arg) {
+    ((void (*)(void))(uintptr_t)arg)();
+    return 0;
+}
+
+void pmsis_exit(int err) {
+    exit(err);
+}
+
+void pi_cluster_conf_init(struct pi_cluster_conf *conf) {
+    memset(conf, 0, sizeof *conf);
+}
+
+void pi_open_from_conf(struct pi_device *device, void *conf) {
+    device->config = conf;
+}
+
+int pi_cluster_open(struct pi_device *device) {
+    const struct pi_cluster_conf *conf = device->config;
+    check(conf != NULL && conf->id == 0, "the cluster has no configuration");
+#ifdef __GAP9__
+    controller_stack = conf->cc_stack_size;
+#endif
+    opened = 1;
+    return 0;
+}
+
+int pi_cluster_close(struct pi_device *device) {
+    check(opened && device->config != NULL, "the cluster is not open");
+    opened = 0;
+    return 0;
+}
+
+struct pi_cluster_task *pi_cluster_task(struct pi_cluster_task *task, void (*entry)(void *), void *arg) {
+    memset(task, 0, sizeof *task);
+    task->entry = entry;
+    task->arg = arg;
+    return task;
+}
+
+#ifdef __GAP9__
+pi_cluster_task_t *pi_cluster_task_stacks(pi_cluster_task_t *task, void *stacks, int stack_size) {
+    task->stacks = stacks;
+    task->slave_stack_size = (uint32_t)stack_size;
+    return task;
+}
+#endif
+
+int pi_cluster_send_task_to_cl(struct pi_device *device, struct pi_cluster_task *task) {
+    (void)device;
+    check(opened && !on_cluster, "the task has no cluster");
+#ifndef __GAP9__
+    controller_stack = task->stack_size;
+#endif
+    check(controller_stack >= LEAST_STACK && task->slave_stack_size >= LEAST_STACK, "too small a stack");
+    on_cluster = 1;
+    task->entry(task->arg);
+    on_cluster = 0;
+    return 0;
+}
+
+uint32_t pi_core_id(void) {
+    return core;
+}
+
+typedef struct {
+    void (*entry)(void *);
+    void *arg;
+    uint32_t core;
+} job;
+
+static void *run(void *given) {
+    const job *const j = given;
+    core = j->core;
+    j->entry(j->arg);
+    return NULL;
+}
+
+void pi_cl_team_fork(int nb_cores, void (*entry)(void *), void *arg) {
+    pthread_t threads[MOST_CORES];
+    job jobs[MOST_CORES];
+    check(on_cluster && nb_cores >= 1 && nb_cores <= MOST_CORES, "a fork outside of the cluster");
+    team = nb_cores;
+    for (int i = 1; i < nb_cores; i++) {
+        jobs[i] = (job){entry, arg, (uint32_t)i};
+        check(pthread_create(&threads[i], NULL, run, &jobs[i]) == 0, "no thread");
+    }
+    entry(arg);
+    for (int i = 1; i < nb_cores; i++) {
+        pthread_join(threads[i], NULL);
+    }
+}
+
+void pi_cl_team_barrier(void) {
+    pthread_mutex_lock(&lock);
+    const unsigned mine = round_number;
+    if (++arrived == team) {
+        arrived = 0;
+        round_number++;
+        pthread_cond_broadcast(&released);
+    } else {
+        while (mine == round_number) {
+            pthread_cond_wait(&released, &lock);
+        }
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+/* Addresses of PMSIS have 32 bits. What it copies is static, so it lies near everything else that is. */
+static void *pointer(uint32_t address) {
+    const uintptr_t here = (uintptr_t)&lock;
+    return (void *)(here + (uintptr_t)(intptr_t)(int32_t)(address - (uint32_t)here));
+}
+
+void pi_cl_dma_cmd(uint32_t ext, uint32_t loc, uint32_t size, pi_cl_dma_dir_e dir, pi_cl_dma_cmd_t *cmd) {
+    check(on_cluster, "a transfer outside of the cluster");
+    check(size > 0 && size <= MOST_BYTES, "a transfer is too long");
+    *cmd = (pi_cl_dma_cmd_t){1, ext, loc, size, dir};
+}
+
+void pi_cl_dma_cmd_wait(pi_cl_dma_cmd_t *cmd) {
+    check(cmd->id == 1, "no transfer to wait for");
+    cmd->id = 0;
+    if (cmd->dir == PI_CL_DMA_DIR_EXT2LOC) {
+        memcpy(pointer(cmd->loc), pointer(cmd->ext), cmd->size);
+    } else {
+        memcpy(pointer(cmd->ext), pointer(cmd->loc), cmd->size);
+    }
+}
+
+void pi_perf_conf(unsigned wanted) {
+    events = wanted;
+}
+
+void pi_perf_reset(void) {
+    cycles = 0;
+}
+
+void pi_perf_start(void) {
+    counting = 1;
+}
+
+void pi_perf_stop(void) {
+    cycles += counting ? 1234u : 0u;
+    counting = 0;
+}
+
+unsigned int pi_perf_read(int event) {
+    check((events >> event & 1u) && !counting, "this event is not counted");
+    return cycles;
+}
