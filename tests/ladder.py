@@ -200,19 +200,14 @@ def check_c(
     device.reset()
 
 
-def check_device(
-    model: nn.Module, example: tuple, loss: Any, optimizer: Any, climber: Climber
-) -> None:
-    """C on a simulated device = PyTorch: outputs, loss, every gradient; two steps = C on host.
+def check_device(firmware: Firmware, climber: Climber) -> None:
+    """C on a simulated device = PyTorch: outputs, loss, every gradient, and two steps.
 
     The bounds are those of the host: other sums of the same terms, and other roundings of expf.
     """
     target = climber.target
-    firmware = ac.compile(
-        model, example=example, loss=loss, optimizer=optimizer, entries=ENTRIES, target=target
-    )
     options = {"check_races": True} if target.simulator == "cluster" else {}
-    device = firmware.run(climber.device, **options)
+    device = ac.retarget(firmware, target).run(climber.device, **options)
     check_c(device, climber.ref, climber.data, climber.lr, f"C on {target.machine}", DEVICE_STEPS)
 
 
@@ -263,7 +258,7 @@ def climb(
     # Spread evenly over the tests, and the same in every run.
     number = zlib.crc32(repr((model, tuple(data))).encode())
     for target, device in devices(number) if simulated else ():
-        check_device(model, example, loss, optimizer, Climber(target, device, ref, data, lr))
+        check_device(firmware, Climber(target, device, ref, data, lr))
     for entry in firmware.plan.entries.values():
         assert entry.gap == 0.0, f"the arena is {entry.gap:.2%} over its lower bound"
     return firmware

@@ -208,7 +208,9 @@ def test_profile_adds_up(compiled: Case, core: str) -> None:
         assert sum(cost.cycles for cost in costs) == device.cycles
     numbers = [int(cost.name.split()[0]) for cost in calls if cost.name != "rest"]
     assert numbers == list(range(len(compiled.firmware.program.entries["train"].calls)))
-    assert {cost.name for cost in device.function_costs} >= {"net_train", "ac_linear_fwd_f32"}
+    names = [cost.name for cost in device.function_costs]
+    assert "net_train" in names
+    assert any(name.startswith("ac_linear_") for name in names)
 
 
 SEQUENCE = b"""

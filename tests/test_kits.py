@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 
 import acclimate as ac
 from acclimate.cli.app import app
-from acclimate.emit import KITS
+from acclimate.emit import KITS, port_file
 from acclimate.errors import BadOption, BadOutput
 from acclimate.simulate.compiler import WARNINGS, zig, zig_environment
 from acclimate.targets import find_target, target_names
@@ -407,8 +407,8 @@ def test_arduino_kit_is_for_one_core(tmp_path: Path) -> None:
 def test_kits_without_files_take_weights_in_c_only(kit: str, target: str, tmp_path: Path) -> None:
     with pytest.raises(BadOption, match="no file system to read weights from"):
         firmware(target).export(tmp_path / "c", kit=kit, weights="binary")
-    with pytest.raises(BadOption, match="weights='c' or weights='binary'"):
-        firmware(target).sources("text")
+    with pytest.raises(BadOption, match="unknown form of weights 'text'"):
+        firmware(target).sources("text", kit)
 
 
 def test_command_line_writes_kits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -434,7 +434,12 @@ def test_command_line_writes_kits(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert code == 2 and "gap9, pulp-cluster, rv32imf, vega" in message
 
 
-def test_every_kit_is_documented() -> None:
+def test_every_kit_is_documented_and_the_port_compiles(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "kits.md").read_text()
     for kit in KITS:
         assert f"\n## {kit}\n" in text
+    (port,) = re.findall(r"```c\n(.*?)```", text, re.S)
+    functions = "void hardware_barrier(void);\nvoid wake_cores(int first, int last);\n"
+    (tmp_path / "port_mine.c").write_text(functions + port)
+    (tmp_path / "port.h").write_bytes(port_file("port.h"))
+    compile_c(tmp_path, ["port_mine.c"], (*WARNINGS, *RV32, "-c"))

@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-__all__ = ["SGD", "AcclimateError", "Adam", "AdamW", "Firmware", "__version__", "berhu", "compile"]
+__all__ = [
+    "SGD",
+    "AcclimateError",
+    "Adam",
+    "AdamW",
+    "Firmware",
+    "__version__",
+    "berhu",
+    "compile",
+    "retarget",
+]
 
 _HOMES = {
     "SGD": "acclimate.lower",
@@ -22,6 +32,7 @@ _HOMES = {
     "Firmware": "acclimate.firmware",
     "berhu": "acclimate.capture",
     "compile": "acclimate.pipeline",
+    "retarget": "acclimate.pipeline",
 }
 
 
@@ -30,7 +41,7 @@ if TYPE_CHECKING:
     from acclimate.errors import AcclimateError
     from acclimate.firmware import Firmware
     from acclimate.lower import SGD, Adam, AdamW
-    from acclimate.pipeline import compile
+    from acclimate.pipeline import compile, retarget
 else:
 
     def __getattr__(name: str) -> Any:

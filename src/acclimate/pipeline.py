@@ -20,6 +20,8 @@ from acclimate.program import Program, prune, verify
 from acclimate.targets import Target, find_target
 from acclimate.tune import select_kernels
 
+_ORDERED = "order_calls"  # the first stage that depends on the target
+
 
 def compile(
     model: nn.Module,
@@ -78,9 +80,48 @@ def compile(
     program = lower(name, predict, joint, rule, entries, seed)
     stages = [Stage("fold_batch_norm", folded, program)]
     stages += _run(PASSES, stages[-1].program)
-    program = order_calls(select_kernels(stages[-1].program, device.features, device.cores))
-    stages.append(Stage("order_calls", (), verify(program)))
-    stages += _run(LATE_PASSES, program)
+    title = f"{type(model).__name__}, trained by {rule.describe()}"
+    return _fit(stages, device, budget, solver_seconds, rule.lr, title)
+
+
+def retarget(
+    firmware: Firmware,
+    target: str | Target,
+    *,
+    cores: int | None = None,
+    budget: Mapping[str, str | int] | None = None,
+    solver_seconds: float = 5.0,
+) -> Firmware:
+    """The same training step for another device, without capturing the model again.
+
+    Args:
+        firmware: of `compile`.
+        target: as for `compile`.
+        cores: as for `compile`.
+        budget: as for `compile`.
+        solver_seconds: as for `compile`.
+
+    Raises:
+        AcclimateError: unknown target, too many cores, or a memory that is too small.
+    """
+    names = [stage.name for stage in firmware.stages]
+    stages = list(firmware.stages[: names.index(_ORDERED)])
+    device = _device(target, cores)
+    return _fit(stages, device, budget, solver_seconds, firmware.lr, firmware.title)
+
+
+def _fit(
+    stages: list[Stage],
+    device: Target,
+    budget: Mapping[str, str | int] | None,
+    solver_seconds: float,
+    lr: float,
+    title: str,
+) -> Firmware:
+    """The part of the pipeline that depends on the device: kernels, order, places."""
+    chosen = select_kernels(stages[-1].program, device.features, device.cores)
+    ordered = verify(order_calls(chosen))
+    stages = [*stages, Stage(_ORDERED, (), ordered), *_run(LATE_PASSES, ordered)]
     program = prune(stages[-1].program)
     limits = _limits(device, budget)
     placed = plan(
@@ -91,10 +132,8 @@ def compile(
         memories=device.memories,
         limits=limits,
     )
-    title = f"{type(model).__name__}, trained by {rule.describe()}"
-    return Firmware(
-        program, placed, device, rule.lr, title, f"target {device.machine}", tuple(stages)
-    )
+    command = f"target {device.machine}"
+    return Firmware(program, placed, device, lr, title, command, tuple(stages))
 
 
 def _run(passes: Sequence[Pass], program: Program) -> list[Stage]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""acclimate bench: the generated C against PyTorch on this machine, and its cycles on the cluster."""
+"""acclimate bench: the C against PyTorch on this machine, and its cycles on the cluster."""
 
 from __future__ import annotations
 

@@ -43,35 +43,43 @@ def operator_program(name: str, entries: Mapping[str, Sequence[OpCase]], seed: i
         entries: calls by entry point.
         seed: of the random values.
     """
-    rng = np.random.default_rng(seed)
-    buffers: dict[str, Buffer] = {}
-    values: dict[str, Array] = {}
-    made = {}
-    for entry, cases in entries.items():
-        calls = []
-        for case in cases:
-            dims, attrs = case.op.case_values(case.case)
+    builder = _Builder(np.random.default_rng(seed), apart=len(entries) > 1)
+    made = {
+        entry: Entry(entry, tuple(builder.call(entry, case) for case in cases))
+        for entry, cases in entries.items()
+    }
+    return Program(name, builder.buffers, made, builder.values)
 
-            def view(operand: Operand, case: OpCase = case, dims: Any = dims) -> View | None:
-                if operand.name in case.without:
-                    return None
-                shape = tuple(resolve(dim, dims) for dim in operand.dims)
-                role = Role.STATE if shape else Role.SCALAR
-                stem = f"{operand.name}_{entry}" if shape and len(entries) > 1 else operand.name
-                buffer = _buffer(buffers, stem, operand.dtype, shape, role)
-                if role is Role.STATE and buffer.name not in values:
-                    given = case.data.get(operand.name)
-                    values[buffer.name] = _values(rng, buffer) if given is None else given
-                return View.whole(buffer)
 
-            inputs = tuple(view(operand) for operand in case.op.signature.inputs)
-            outputs = tuple(view(operand) for operand in case.op.signature.outputs)
-            source = Source(module=entry)
-            calls.append(
-                Call(case.op, outputs, inputs, attrs, source=source, accumulate=case.accumulate)
-            )
-        made[entry] = Entry(entry, tuple(calls))
-    return Program(name, buffers, made, values)
+class _Builder:
+    """Collects buffers and their values."""
+
+    def __init__(self, rng: np.random.Generator, apart: bool) -> None:
+        self.rng, self.apart = rng, apart
+        self.buffers: dict[str, Buffer] = {}
+        self.values: dict[str, Array] = {}
+
+    def call(self, entry: str, case: OpCase) -> Call:
+        dims, attrs = case.op.case_values(case.case)
+        signature = case.op.signature
+        inputs = tuple(self.view(entry, operand, case, dims) for operand in signature.inputs)
+        outputs = tuple(self.view(entry, operand, case, dims) for operand in signature.outputs)
+        source = Source(module=entry)
+        return Call(case.op, outputs, inputs, attrs, source=source, accumulate=case.accumulate)
+
+    def view(
+        self, entry: str, operand: Operand, case: OpCase, dims: Mapping[str, Any]
+    ) -> View | None:
+        if operand.name in case.without:
+            return None
+        shape = tuple(resolve(dim, dims) for dim in operand.dims)
+        stem = f"{operand.name}_{entry}" if shape and self.apart else operand.name
+        role = Role.STATE if shape else Role.SCALAR
+        buffer = _buffer(self.buffers, stem, operand.dtype, shape, role)
+        if shape and buffer.name not in self.values:
+            given = case.data.get(operand.name)
+            self.values[buffer.name] = _values(self.rng, buffer) if given is None else given
+        return View.whole(buffer)
 
 
 def _buffer(

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from acclimate.emit.ports import cores_of, needs_port
-from acclimate.errors import BadOption
+from acclimate.errors import BadOption, nearest
 from acclimate.plan import Plan
 from acclimate.program import Program
 from acclimate.targets import Target
+
+_WEIGHTS = ("c", "binary")
 
 
 @dataclass(frozen=True)
@@ -60,15 +62,18 @@ class Kit:
     name: str
     files: Callable[[Tree], dict[str, bytes]]
     check: Callable[[Program, Plan, Target], None]
-    weights: tuple[str, ...] = ("c", "binary")
+    weights: tuple[str, ...] = _WEIGHTS
     constants: bool = True
 
     def accept(self, program: Program, plan: Plan, target: Target, weights: str) -> None:
         """Raises BadOption if this kit cannot hold a program."""
+        if weights not in _WEIGHTS:
+            hint = nearest(weights, _WEIGHTS)
+            raise BadOption(f"unknown form of weights {weights!r}", hint=hint)
         if weights not in self.weights:
             raise BadOption(
                 f"the kit {self.name} has no file system to read weights from",
                 found=f"weights={weights!r}",
-                hint=" or ".join(f"weights={form!r}" for form in self.weights),
+                hint=f"weights={self.weights[0]!r}",
             )
         self.check(program, plan, target)

@@ -50,5 +50,13 @@ void ac_linear_step_f32_tile(float *restrict w, float *restrict b, const float *
 void ac_linear_fwd_f32_block(float *restrict y, const float *restrict x, const float *restrict w,
                              const float *restrict b, int32_t N, int32_t C, int32_t K, float lo, float hi,
                              int32_t core, int32_t cores);
+void ac_linear_bwd_x_f32_block(float *restrict dx, const float *restrict dy, const float *restrict w,
+                               int32_t N, int32_t C, int32_t K, int32_t core, int32_t cores);
+void ac_linear_bwd_w_f32_block(float *restrict dw, float *restrict db, const float *restrict dy,
+                               const float *restrict x, int32_t N, int32_t C, int32_t K, int32_t accumulate,
+                               int32_t core, int32_t cores);
+void ac_linear_step_f32_block(float *restrict w, float *restrict b, const float *restrict dy,
+                              const float *restrict x, float lr, int32_t N, int32_t C, int32_t K,
+                              float weight_decay, int32_t core, int32_t cores);
 
 #endif

@@ -6,6 +6,9 @@
 
 float tanhf(float x) {
     const float a = magnitude(x);
+    if (a < 0x1p-12f) {
+        return x; /* the next term is below half a unit in the last place */
+    }
     if (a > 9.1f) {
         return with_sign(1.0f, x);
     }
