@@ -52,12 +52,15 @@ def cluster_verb(
     ] = None,
     target: Annotated[str, typer.Option(help="A cluster of `acclimate targets`.")] = "pulp-cluster",
     cores: Annotated[int | None, typer.Option(help="Cores that run; all by default.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes; one per processor by default.")
+    ] = None,
 ) -> None:
     """Cycles of kernels and training steps on the simulated cluster, exact and repeatable."""
     from acclimate.report.bench_cluster import bench_cluster
 
     with working("measuring") as advance:
-        rows = list(bench_cluster(only, target=target, cores=cores, progress=advance))
+        rows = bench_cluster(only, target=target, cores=cores, jobs=jobs, progress=advance)
     _deliver(rows, json_file, _print_cycles)
 
 
@@ -81,11 +84,12 @@ def _print_cycles(rows: list[ClusterRow]) -> None:
     for head in ("cycles", "MACs", "MAC/cycle", "cores"):
         table.add_column(head, justify="right")
     for head in ("machine", "measured"):
-        table.add_column(head)
+        table.add_column(head, no_wrap=True)
     for row in rows:
         numbers = (f"{row.cycles:,}", f"{row.macs:,}", f"{row.mac_per_cycle:.3f}", str(row.cores))
         table.add_row(row.name, *numbers, row.machine, row.measured)
-    Console().print(table)
+    console = Console()
+    (console if console.is_terminal else Console(width=110)).print(table)
     say("step: input gradient, weight gradient and SGD; networks: forward, loss, backward and SGD")
     if any(row.measured == "summed" for row in rows):
         say("summed: the calls of the step ran one by one, each with a fork and a join of its own")

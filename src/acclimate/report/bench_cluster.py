@@ -8,8 +8,11 @@ fork and join included; they are exact and the same in every run. Results are co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -35,7 +38,7 @@ from acclimate.program import (
 )
 from acclimate.report.bench import example_of
 from acclimate.simulate import Device
-from acclimate.simulate.cluster import ClusterDevice
+from acclimate.simulate.cluster import ClusterDevice, build_simulator, rtl_of
 from acclimate.targets import Target, find_target
 from acclimate.tune import select_kernels
 
@@ -124,14 +127,16 @@ def bench_cluster(
     *,
     target: str | Target = "pulp-cluster",
     cores: int | None = None,
+    jobs: int | None = None,
     progress: Progress | None = None,
-) -> Iterator[ClusterRow]:
-    """Measures rows, one after the other.
+) -> list[ClusterRow]:
+    """Measures rows.
 
     Args:
         only: a row or a layer; all rows by default.
         target: a cluster.
         cores: that run; all by default.
+        jobs: processes that measure at once; one per processor by default.
         progress: told (done, total, what).
 
     Raises:
@@ -143,14 +148,35 @@ def bench_cluster(
         raise BadOption(f"{machine.name} is not a cluster", hint="--target pulp-cluster")
     machine = machine if cores is None else machine.with_cores(cores)
     names = rows_to_run(only)
-    for done, name in enumerate(names):
-        if progress is not None:
-            progress(done, len(names), name)
-        if name in STEPS:
-            yield _step(name, machine)
-        else:
-            kind = next(kind for kind in PASSES if name.endswith(f"_{kind}"))
-            yield _layer(name.removesuffix(f"_{kind}"), kind, machine)
+    build_simulator(rtl_of(machine), progress)
+    workers = min(jobs or os.cpu_count() or 1, len(names))
+    tell = progress or (lambda done, total, what: None)
+    tell(0, len(names), f"measuring {names[0]}")
+    rows = {}
+    if workers == 1:
+        for done, name in enumerate(names):
+            tell(done, len(names), f"measuring {name}")
+            rows[name] = measure_row(name, machine)
+        return [rows[name] for name in names]
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        # The long ones first, so that no processor waits at the end.
+        tasks = {pool.submit(measure_row, name, machine): name for name in reversed(names)}
+        try:
+            for done, task in enumerate(as_completed(tasks), 1):
+                rows[tasks[task]] = task.result()
+                tell(done, len(names), f"measured {tasks[task]}")
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [rows[name] for name in names]
+
+
+def measure_row(name: str, machine: Target) -> ClusterRow:
+    """Measures one row."""
+    if name in STEPS:
+        return _step(name, machine)
+    kind = next(kind for kind in PASSES if name.endswith(f"_{kind}"))
+    return _layer(name.removesuffix(f"_{kind}"), kind, machine)
 
 
 def _layer(layer: str, kind: str, machine: Target) -> ClusterRow:
