@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How cores share a step: barriers where they are needed and nowhere else; memories."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import acclimate as ac
+from acclimate.errors import BadOption, DoesNotFit
+from acclimate.targets import find_target
+
+
+def compiled(model: nn.Module, *shape: int, **options: object) -> ac.Firmware:
+    torch.manual_seed(0)
+    x = torch.randn(*shape)
+    with torch.no_grad():
+        y = torch.randn_like(model(x))
+    options.setdefault("target", "pulp-cluster")
+    return ac.compile(model, example=(x, y), loss="mse", **options)  # type: ignore[arg-type]
+
+
+def task(firmware: ac.Firmware, entry: str = "train") -> str:
+    """The C of the function that all cores run."""
+    text = firmware.sources()["net.c"].decode()
+    return text[text.index(f"static void net_{entry}_task") :].split("\n}\n")[0]
+
+
+def test_one_core_needs_no_port() -> None:
+    firmware = compiled(nn.Linear(8, 4), 1, 8, cores=1)
+    text = firmware.sources()["net.c"].decode()
+    assert "ac_fork" not in text
+    assert "ac_barrier" not in text
+
+
+def test_layers_meet_at_a_barrier() -> None:
+    body = task(compiled(nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 4)), 1, 8), "predict")
+    assert body.count("ac_barrier();") == 1
+
+
+def test_loops_over_the_same_elements_do_not_meet() -> None:
+    class Chain(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(1))
+            self.register_buffer("kept", torch.ones(64, 4))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            a = torch.tanh(x) * self.scale
+            return torch.cumprod(a, 0) if False else torch.sigmoid(a.reshape(64, 4) + self.kept)
+
+    body = task(compiled(Chain(), 256), "predict")
+    assert "ac_barrier" not in body
+
+
+def test_updates_of_different_parameters_do_not_meet() -> None:
+    model = nn.Sequential(nn.Linear(16, 16), nn.Linear(16, 16))
+    body = task(compiled(model, 1, 16, optimizer="adam", entries=("predict", "accumulate", "apply")),
+                "apply")  # fmt: skip
+    # one after the shared step counter; the four parameters are updated without waiting
+    assert body.count("ac_barrier();") <= 2
+
+
+def test_the_chain_of_a_small_loss_runs_on_one_core_without_barriers() -> None:
+    torch.manual_seed(0)
+    model = nn.Linear(16, 10)
+    firmware = ac.compile(
+        model, example=(torch.randn(1, 16), torch.tensor([3])), target="pulp-cluster"
+    )
+    alone = re.search(r"    if \(core == 0\) \{\n(.*?)\n    \}\n", task(firmware), re.DOTALL)
+    assert alone is not None
+    assert alone[1].count("net_loop_") >= 5
+    assert "ac_barrier" not in alone[1]
+
+
+def test_a_size_that_the_cores_do_not_divide() -> None:
+    model = nn.Sequential(nn.Linear(7, 33), nn.GELU(), nn.Linear(33, 5))
+    firmware = compiled(model, 1, 7, cores=3)
+    x, y = np.ones((1, 7), np.float32), np.zeros((1, 5), np.float32)
+    cluster, host = firmware.run("cluster", check_races=True), firmware.run("host")
+    for _ in range(2):
+        assert cluster.train(x, y, lr=0.1) == pytest.approx(host.train(x, y, lr=0.1), rel=1e-5)
+
+
+def test_threads_on_the_host_compute_what_one_core_computes() -> None:
+    model = nn.Sequential(nn.Conv2d(2, 6, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(384, 5))
+    many, one = (compiled(model, 1, 2, 8, 8, cores=cores).run("host") for cores in (8, 1))
+    x, y = np.ones((1, 2, 8, 8), np.float32), np.zeros((1, 5), np.float32)
+    for _ in range(20):
+        assert many.train(x, y, lr=0.01) == one.train(x, y, lr=0.01)
+    for name, value in one.weights.items():
+        np.testing.assert_array_equal(many.weights[name], value)
+
+
+def test_run_without_a_name_takes_the_simulator_of_the_target() -> None:
+    assert type(compiled(nn.Linear(3, 2), 1, 3).run()).__name__ == "ClusterDevice"
+    assert type(compiled(nn.Linear(3, 2), 1, 3, target="host").run()).__name__ == "HostDevice"
+    assert type(compiled(nn.Linear(3, 2), 1, 3, target="rp2040").run()).__name__ == "CortexM"
+
+
+def test_options_that_a_device_does_not_have() -> None:
+    firmware = compiled(nn.Linear(3, 2), 1, 3)
+    with pytest.raises(BadOption, match="no option 'check_race'"):
+        firmware.run("cluster", check_race=True)
+    with pytest.raises(BadOption, match="compiled for 8 cores; cortex-m4 has one"):
+        firmware.run("cortex-m4")
+    with pytest.raises(BadOption, match="cannot run on 9 cores"):
+        compiled(nn.Linear(3, 2), 1, 3, cores=9)
+
+
+# ---- memories
+
+
+def test_what_does_not_fit_l1_lies_in_l2_and_computes_the_same() -> None:
+    model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 8))
+    near = compiled(model, 1, 64)
+    far = ac.retarget(near, "pulp-cluster", budget={"l1": "4 kB"})
+    assert set(near.plan.places.values()) == {"l1"}
+    assert set(far.plan.places.values()) == {"l1", "l2"}
+    assert far.plan.places["arena"] == "l1"
+    header = far.sources()["net_weights.h"].decode()
+    assert "net_v_0_weight[4096] AC_IN(l2)" in header
+    x, y = np.ones((1, 64), np.float32), np.zeros((1, 8), np.float32)
+    fast, slow = near.run("cluster"), far.run("cluster")
+    assert fast.train(x, y, lr=0.01) == pytest.approx(slow.train(x, y, lr=0.01), rel=1e-6)
+    assert slow.cycles > 1.5 * fast.cycles  # type: ignore[attr-defined]
+
+
+def test_frozen_weights_of_a_microcontroller_go_to_flash() -> None:
+    model = nn.Sequential(nn.Linear(200, 200), nn.Linear(200, 2))
+    model[0].requires_grad_(False)
+    firmware = compiled(model, 1, 200, target="rp2350")
+    assert firmware.plan.places == {}
+    assert "const float net_v_0_weight" in firmware.sources()["net_weights.c"].decode()
+
+
+def test_a_program_larger_than_all_memories() -> None:
+    with pytest.raises(DoesNotFit) as error:
+        compiled(nn.Linear(2000, 300), 1, 2000)
+    text = str(error.value)
+    assert "needs 2,4" in text
+    assert "usable are l1 57,344 B, l2" in text
+    assert "weight" in text
+
+
+def test_a_program_larger_than_the_ram_of_a_microcontroller() -> None:
+    with pytest.raises(DoesNotFit, match="usable are ram 266,240 B, flash"):
+        compiled(nn.Linear(400, 400), 1, 400, target="rp2040")
+
+
+def test_a_budget_names_a_memory_of_the_target() -> None:
+    with pytest.raises(BadOption, match="unknown memory 'l3'"):
+        compiled(nn.Linear(3, 2), 1, 3, budget={"l3": "4 kB"})
+    with pytest.raises(BadOption, match="is not a size"):
+        compiled(nn.Linear(3, 2), 1, 3, budget={"l1": "much"})
+    assert find_target("pulp-cluster").memory("l1").usable_bytes == 57344
