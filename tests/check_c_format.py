@@ -23,10 +23,7 @@ def main() -> int:
     for path in bad:
         print(path)
     if bad:
-        print(
-            f"hint: {tool} -i {' '.join(str(path.relative_to(ROOT)) for path in bad)}",
-            file=sys.stderr,
-        )
+        print(f"hint: clang-format -i {' '.join(map(str, bad))}", file=sys.stderr)
     return 1 if bad else 0
 
 

@@ -215,7 +215,7 @@ def test_report_of_a_simulated_step(user_file: Path, tmp_path: Path) -> None:
     page = tmp_path / "kws.html"
     options = ("--on", "cluster", "--cores", "2", "--html", page)
     result = invoke("report", f"{user_file}:make", *options)
-    assert "cycles of train: " in result.stdout and "MAC/cyc" in result.stdout
+    assert "cycles of train: " in result.stdout and "MAC/c" in result.stdout
     assert "Roofline" in page.read_text()
     options = ("--on", "cluster", "--cores", "1", "--entries", "predict", "--json")
     document = json.loads(invoke("report", f"{user_file}:make", *options).stdout)

@@ -15,8 +15,9 @@ import acclimate as ac
 from acclimate.errors import BadOption
 from acclimate.report import CallCycles, Report, StepCycles, build_report, step_cycles
 from acclimate.report.cycles import CYCLE_EVENTS, KINDS, Roofs
-from acclimate.report.cycles_charts import cycle_bars, roofline
+from acclimate.report.cycles_charts import cycle_bars
 from acclimate.report.cycles_text import WIDTH, cost_text, cycles_text
+from acclimate.report.roofline import roofline
 from acclimate.simulate import Device
 from acclimate.simulate.cluster import machine
 
@@ -129,7 +130,7 @@ def test_tables_keep_to_their_width_whatever_stands_in_them(step: StepCycles) ->
 def test_table_has_a_line_per_call_and_core(step: StepCycles) -> None:
     lines = cycles_text(step, fold=False)
     heads = lines[1].split()
-    assert heads[:6] == ["#", "call", "MACs", "cycles", "%", "MAC/cyc"] and heads[6] == "ins"
+    assert heads[:6] == ["#", "call", "MACs", "cycles", "%", "MAC/c"] and heads[6] == "ins"
     assert len([line for line in lines if re.match(r" *\d+  \w", line)]) == len(step.calls) - 1
     cores = lines.index("") + 1
     assert lines[cores].split()[:4] == ["core", "instructions", "IPC", "FPU"]
@@ -141,12 +142,21 @@ def test_table_has_a_line_per_call_and_core(step: StepCycles) -> None:
 def test_shares_are_whole_percents_and_a_dot_is_nothing() -> None:
     events = dict.fromkeys(CYCLE_EVENTS, 0) | {"fpu_ops": 0, "loads": 0, "stores": 0}
     core = events | {"instructions": 998, "l2": 2}
-    busy, idle = CallCycles(0, "a", 0, 1000, 998, (core,)), events | {"idle": 1000}
+    busy, idle = CallCycles(0, "a", 0, 1000, 998, (core,)), events | {"l2": 100, "idle": 900}
     waits = CallCycles(1, "b", 0, 1000, 0, (idle,))
     lines = cycles_text(made_step(busy, waits))
     assert [kind.head for kind in made_step(busy, waits).kinds()] == ["ins", "L2", "idl"]
     assert lines[2].split()[-3:] == ["100", "0", "."]
-    assert lines[3].split()[-3:] == [".", ".", "100"]
+    assert lines[3].split()[-3:] == [".", "10", "90"]
+
+
+def test_kinds_that_are_nearly_nothing_have_no_column() -> None:
+    core = dict.fromkeys([*CYCLE_EVENTS, "fpu_ops", "loads", "stores"], 0)
+    lines = cycles_text(
+        made_step(CallCycles(0, "a", 0, 1000, 999, (core | {"instructions": 999, "l2": 1},)))
+    )
+    assert lines[1].split()[-2:] == ["MAC/c", "ins"]
+    assert "below 0.5 % in every call: L2" in lines
 
 
 def test_roofs_are_those_of_the_machine(step: StepCycles) -> None:
@@ -166,14 +176,29 @@ def test_roofline_draws_the_calls_with_macs_below_the_roofs(
     drawn = roofline(entry, step)
     assert drawn is not None and step.roofs is not None
     with_macs = [call for call in step.calls if call.macs]
-    assert {dot.call for dot in drawn.dots} == {call.number for call in with_macs}
+    assert sorted(n for dot in drawn.dots for n in dot.calls) == [c.number for c in with_macs]
     assert drawn.left_out_cycles == step.cycles - sum(call.cycles for call in with_macs)
     for call in with_macs:
         assert 0 < call.mac_per_cycle <= step.roofs.issue(call.intensity)
     for dot in drawn.dots:
         assert 64 <= dot.x <= 992 and 0 <= dot.y <= drawn.bottom
     longest = max(with_macs, key=lambda call: call.cycles)
-    assert drawn.dots[0].call == longest.number and "MAC/cycle" in drawn.dots[0].tip
+    assert longest.number in drawn.dots[0].calls and "MAC/cycle" in drawn.dots[0].tip
+    assert not any(line.style == "l2-roof" for line in drawn.lines)  # all data are in L1
+
+
+def test_calls_of_one_shape_share_a_dot_and_data_in_l2_have_a_roof(
+    report: Report, step: StepCycles
+) -> None:
+    entry = next(e for e in report.entries if e.name == "train")
+    calls = [made(number, 1000, f"blocks.{number}.fc.linear_fwd") for number in range(3)]
+    roofs = Roofs(cores=2, fpus=2, dma_bytes_per_cycle=8, l2_bytes_per_cycle=0.5)
+    drawn = roofline(entry, replace(made_step(*calls), roofs=roofs))
+    assert drawn is not None
+    (dot,) = drawn.dots
+    assert dot.calls == (0, 1, 2) and dot.label == "fc.linear_fwd x 3"
+    assert dot.tip.startswith("fc.linear_fwd x 3: calls 0, 1, 2\n0.100 MAC/cycle")
+    assert any(line.style == "l2-roof" and line.path for line in drawn.lines)
 
 
 def test_bars_have_the_height_of_their_cycles(report: Report, step: StepCycles) -> None:
@@ -203,7 +228,7 @@ def test_report_of_a_simulated_step_says_it_in_three_forms(
     page = report.html()
     for wanted in ("Roofline", "Cycles per call", "2 FPUs: 2 MAC/cycle", "L1 8 B/cycle"):
         assert wanted in page
-    assert page.count("<circle") == len([call for call in step.calls if call.macs])
+    assert 0 < page.count("<circle") <= len([call for call in step.calls if call.macs])
     assert page.count("<svg") == build_report(firmware).html().count("<svg") + 2
     for foreign in ("http://", "https://", "@import", "url(", "<link", "Nothing on this page"):
         assert foreign not in page

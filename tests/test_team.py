@@ -59,8 +59,8 @@ def test_loops_over_the_same_elements_do_not_meet() -> None:
 
 def test_updates_of_different_parameters_do_not_meet() -> None:
     model = nn.Sequential(nn.Linear(16, 16), nn.Linear(16, 16))
-    body = task(compiled(model, 1, 16, optimizer="adam", entries=("predict", "accumulate", "apply")),
-                "apply")  # fmt: skip
+    entries = ("predict", "accumulate", "apply")
+    body = task(compiled(model, 1, 16, optimizer="adam", entries=entries), "apply")
     # one after the shared step counter; the four parameters are updated without waiting
     assert body.count("ac_barrier();") <= 2
 

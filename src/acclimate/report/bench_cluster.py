@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from typing import Any
 
@@ -26,19 +26,16 @@ from acclimate.lower import SGD
 from acclimate.models import REGISTRY
 from acclimate.plan import plan
 from acclimate.program import (
-    Call,
-    Entry,
     Interpreter,
     OpCase,
     Program,
     Role,
-    View,
-    describe,
     operator_program,
 )
 from acclimate.report.bench import example_of
+from acclimate.report.cluster_calls import LR, resident, start, sum_of_calls
 from acclimate.simulate import Device
-from acclimate.simulate.cluster import ClusterDevice, build_simulator, rtl_of
+from acclimate.simulate.cluster import build_simulator, rtl_of
 from acclimate.targets import Target, find_target
 from acclimate.tune import select_kernels
 
@@ -46,7 +43,6 @@ STEPS = ("deep_autoencoder", "ae_tiny", "dscnn_xs", "dscnn_s", "resnet8", "mobil
 PASSES = ("fwd", "bwd_x", "bwd_w", "step")
 # A step of more MACs is summed from its calls: simulated whole it would take many minutes.
 WHOLE_MACS = 10_000_000
-_LR = 1e-3
 _TOLERANCE = 1e-4  # of the largest value: float32 sums in another order
 
 Progress = Callable[[int, int, str], None]
@@ -202,10 +198,10 @@ def _row(name: str, cycles: int, macs: int, machine: Target, measured: str) -> C
 def _measure(program: Program, machine: Target) -> tuple[int, Target]:
     """Cycles of entry point `run`, checked against NumPy, and the machine with enough L1."""
     chosen = select_kernels(program, machine.features, machine.cores)
-    machine = _resident(chosen, machine)
+    machine = resident(chosen, machine)
     placed = plan(chosen, cores=machine.cores, memories=machine.memories)
-    firmware = Firmware(chosen, placed, machine, _LR, "one call", "acclimate bench cluster", ())
-    device = _start(firmware)
+    firmware = Firmware(chosen, placed, machine, LR, "one call", "acclimate bench cluster", ())
+    device = start(firmware)
     device.run_entry("run")
     check = Interpreter(chosen)
     check.run("run", **_scalars(chosen))
@@ -213,14 +209,8 @@ def _measure(program: Program, machine: Target) -> tuple[int, Target]:
     return device.cycles, machine
 
 
-def _start(firmware: Firmware) -> ClusterDevice:
-    device = firmware.run("cluster")
-    assert isinstance(device, ClusterDevice)
-    return device
-
-
 def _scalars(program: Program) -> dict[str, float]:
-    return {b.name: _LR for b in program.interface("run") if b.role is Role.SCALAR}
+    return {b.name: LR for b in program.interface("run") if b.role is Role.SCALAR}
 
 
 def _compare(device: Device, expected: Mapping[str, np.ndarray[Any, Any]]) -> None:
@@ -230,17 +220,6 @@ def _compare(device: Device, expected: Mapping[str, np.ndarray[Any, Any]]) -> No
         scale = float(np.abs(value).max(initial=0.0)) + 1e-3
         if not error <= _TOLERANCE * scale:
             raise RuntimeError(f"{device.program.name}: {name} differs from NumPy by {error:.3g}")
-
-
-def _resident(program: Program, machine: Target) -> Target:
-    """The machine with an L1 that holds the whole program."""
-    data = sum(b.size_bytes for b in program.buffers.values())  # as if nothing shared memory
-    l1 = machine.memory("l1")
-    wanted = data + l1.reserved_bytes + 4096
-    size = l1.size_bytes
-    while size < wanted:
-        size *= 2
-    return machine.with_memory("l1", size)
 
 
 def _step(name: str, machine: Target) -> ClusterRow:
@@ -253,7 +232,7 @@ def _step(name: str, machine: Target) -> ClusterRow:
             model,
             example=(x, y),
             loss=case.loss,
-            optimizer=SGD(lr=_LR),
+            optimizer=SGD(lr=LR),
             target=device,
             entries=("train",),
             name=name,
@@ -267,9 +246,9 @@ def _step(name: str, machine: Target) -> ClusterRow:
     if macs > WHOLE_MACS:
         cycles = sum_of_calls(firmware, machine)
         return _row(name, cycles, macs, machine, "summed")
-    device = _start(firmware)
+    device = start(firmware)
     reference = acclimate.compile(
-        model, example=(x, y), loss=case.loss, optimizer=SGD(lr=_LR), entries=("train",), name=name
+        model, example=(x, y), loss=case.loss, optimizer=SGD(lr=LR), entries=("train",), name=name
     ).run("host")
     device.train(x, y)
     reference.train(x, y)
@@ -287,66 +266,3 @@ def _fitting(firmware: Firmware, machine: Target) -> Target:
     while size < wanted:
         size *= 2
     return machine.with_memory("l1", size)
-
-
-def sum_of_calls(firmware: Firmware, machine: Target) -> int:
-    """Cycles of the calls of a step, each run alone with a fork and a join of its own.
-
-    Equal calls (same operator, shapes and kernel) are run once.
-    """
-    program = firmware.program
-    found: dict[str, int] = {}
-    total = 0
-    for call in program.entries["train"].calls:
-        key = _signature(program, call)
-        if key not in found:
-            found[key] = _measure_call(program, call, machine)
-        total += found[key]
-    return total
-
-
-def _signature(program: Program, call: Call) -> str:
-    views = [
-        None if v is None else (program.buffers[v.buffer].dtype, v.shape, v.strides)
-        for v in (*call.outputs, *call.inputs)
-    ]
-    kernel = call.kernel.symbol if call.kernel else ""
-    return f"{describe(call)} {kernel} {call.attrs} {call.accumulate} {views}"
-
-
-def _measure_call(program: Program, call: Call, machine: Target) -> int:
-    """Cycles of one call on random data of its shapes."""
-    names = {view.buffer for view in call.views}
-    rng = np.random.default_rng(0)
-    buffers, values = {}, {}
-    for name in names:
-        old = program.buffers[name]
-        role = old.role if old.role in (Role.SCALAR, Role.SCRATCH) else Role.STATE
-        buffer = replace(old, name=name.replace(".", "_"), role=role)
-        if role is Role.SCRATCH:
-            buffer = replace(buffer, name=f"run.{buffer.name}")
-        buffers[buffer.name] = buffer
-        if role is Role.STATE:
-            values[buffer.name] = (
-                rng.standard_normal(old.shape).astype(np.float32)
-                if old.dtype == "f32"
-                else np.zeros(old.shape, np.int32 if old.dtype == "s32" else np.uint8)
-            )
-    renamed = {b.name.removeprefix("run.").replace(".", "_"): b.name for b in buffers.values()}
-
-    def move(view: View | None) -> View | None:
-        return view and replace(view, buffer=renamed[view.buffer.replace(".", "_")])
-
-    moved = replace(
-        call,
-        inputs=tuple(map(move, call.inputs)),
-        outputs=tuple(map(move, call.outputs)),
-        scratch=move(call.scratch),
-    )
-    single = Program("bench", buffers, {"run": Entry("run", (moved,))}, values)
-    machine = _resident(single, machine)
-    placed = plan(single, cores=machine.cores, memories=machine.memories)
-    firmware = Firmware(single, placed, machine, _LR, "one call", "acclimate bench cluster", ())
-    device = _start(firmware)
-    device.run_entry("run")
-    return device.cycles

@@ -34,10 +34,8 @@ KINDS = (
     CycleKind("instructions", "ins", "instruction", "issues an instruction"),
     CycleKind("load_use", "use", "load-use", "waits for the load just before"),
     CycleKind("branch", "bra", "branch", "refills after a taken branch or jump"),
-    CycleKind(
-        "execute", "mul", "multi-cycle", "multi-cycle: division, high product, unaligned access"
-    ),
-    CycleKind("fpu", "fpu", "FPU", "FPU taken by another core or result not there yet"),
+    CycleKind("execute", "mul", "multi-cycle", "multi-cycle: division, mulh, unaligned access"),
+    CycleKind("fpu", "fpu", "FPU", "FPU busy for another core, or result awaited"),
     CycleKind("fetch", "i$", "instruction cache", "instruction cache miss"),
     CycleKind("conflict", "bnk", "bank conflict", "L1 bank taken by another core or the DMA"),
     CycleKind("l2", "L2", "L2", "waits for L2"),
@@ -105,11 +103,13 @@ class Roofs:
         cores: that issue one instruction per cycle each.
         fpus: that finish one fused multiply-add per cycle each, of those that a core can use.
         dma_bytes_per_cycle: between L1 and L2.
+        l2_bytes_per_cycle: that cores load from L2 without DMA; None where no data are there.
     """
 
     cores: int
     fpus: int
     dma_bytes_per_cycle: int
+    l2_bytes_per_cycle: float | None = None
 
     @property
     def l1_bytes_per_cycle(self) -> int:
@@ -169,7 +169,7 @@ class StepCycles:
 
     def whole(self) -> CallCycles:
         """All calls as one."""
-        return replace(_joined(self.calls), number=-1, label="sum")
+        return replace(joined(self.calls), number=-1, label="sum")
 
     def kinds(self) -> tuple[CycleKind, ...]:
         """Those that occur."""
@@ -182,7 +182,7 @@ class StepCycles:
         for small, group in groupby(self.calls, key=self._small):
             calls = tuple(group)
             if small and len(calls) >= _FOLD:
-                rows.append(replace(_joined(calls), label=f"{len(calls)} small calls"))
+                rows.append(replace(joined(calls), label=f"{len(calls)} small calls"))
             else:
                 rows += calls
         return tuple(rows)
@@ -191,7 +191,7 @@ class StepCycles:
         return call.number >= 0 and call.cycles < _SMALL * self.cycles
 
 
-def _joined(calls: tuple[CallCycles, ...]) -> CallCycles:
+def joined(calls: tuple[CallCycles, ...]) -> CallCycles:
     """The sum of calls, with the number of the first."""
     per_core = zip(*(call.events for call in calls if call.events), strict=True)
     events = tuple(

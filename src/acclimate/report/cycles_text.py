@@ -12,6 +12,7 @@ from acclimate.report.text import align
 WIDTH = 110
 _KIND_WIDTH = 4  # of the columns of shares: three digits and a blank
 _LEAST_LABEL = 12
+_LEAST_SHARE = 0.005  # smaller ones are printed as 0
 
 
 def cycles_text(step: StepCycles, *, fold: bool = True) -> list[str]:
@@ -21,8 +22,8 @@ def cycles_text(step: StepCycles, *, fold: bool = True) -> list[str]:
         step: what to print.
         fold: neighbouring calls that take next to no time become one line.
     """
-    kinds = step.kinds() if step.counted else ()
     calls = [*(step.folded() if fold else step.calls), step.whole()]
+    kinds = _shown_kinds(step, calls) if step.counted else ()
     left = _left(step, calls, WIDTH - _KIND_WIDTH * len(kinds))
     right = [_heads(kinds), *(_shares(call, kinds) for call in calls)]
     lines = [f"{a}{b}".rstrip() for a, b in zip(left, right, strict=True)]
@@ -31,6 +32,14 @@ def cycles_text(step: StepCycles, *, fold: bool = True) -> list[str]:
         lines.insert(0, title.rjust(max(map(len, lines))))
         lines += ["", *_cores(step, kinds, len(left[0]))]
     return [*lines, "", *_remarks(step, kinds)]
+
+
+def _shown_kinds(step: StepCycles, calls: Sequence[CallCycles]) -> tuple[CycleKind, ...]:
+    """Those that are more than a zero in some line: the others only take room from the names."""
+    listed = [call.shares() for call in calls if call.number >= 0 or call.label == "sum"]
+    return tuple(
+        kind for kind in step.kinds() if any(s[kind.event] >= _LEAST_SHARE for s in listed)
+    )
 
 
 def cost_text(step: StepCycles) -> str:
@@ -45,7 +54,7 @@ def cost_text(step: StepCycles) -> str:
 
 def _left(step: StepCycles, calls: Sequence[CallCycles], width: int) -> list[str]:
     """Columns before the shares, all of one length; labels give way where there is no room."""
-    tail = [["MACs", "cycles", "%", "MAC/cyc"]]
+    tail = [["MACs", "cycles", "%", "MAC/c"]]
     for call in calls:
         share = 100 * call.cycles / step.cycles if step.cycles else 0.0
         rate = f"{call.mac_per_cycle:.3f}" if call.macs else ""
@@ -115,6 +124,8 @@ def _remarks(step: StepCycles, kinds: Sequence[CycleKind]) -> list[str]:
     ]
     if kinds:
         lines += ["", *_legend(kinds)]
+        hidden = [kind.title for kind in step.kinds() if kind not in kinds]
+        lines += [f"below 0.5 % in every call: {', '.join(hidden)}"] if hidden else []
         lines += ["A core without work in a call waits at the next barrier; the wait counts there."]
     return [*lines, "", *conditions_text(step)]
 

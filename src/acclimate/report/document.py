@@ -66,6 +66,7 @@ def profile_document(step: StepCycles) -> dict[str, Any]:
             "fpus": roofs.fpus,
             "l1_bytes_per_cycle": roofs.l1_bytes_per_cycle,
             "dma_bytes_per_cycle": roofs.dma_bytes_per_cycle,
+            "l2_bytes_per_cycle": roofs.l2_bytes_per_cycle,
         }
         if roofs
         else None,

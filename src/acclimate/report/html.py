@@ -11,8 +11,9 @@ import jinja2
 
 from acclimate.report import charts
 from acclimate.report.cycles import CallCycles, StepCycles
-from acclimate.report.cycles_charts import Roofline, cycle_bars, roofline
+from acclimate.report.cycles_charts import cycle_bars
 from acclimate.report.report import EntryReport, Report
+from acclimate.report.roofline import Roofline, roofline
 from acclimate.report.text import number, place
 from acclimate.report.training_memory import Kind, TrainingMemory, Use
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from acclimate.errors import BadOption
 from acclimate.program import Call, describe
-from acclimate.report.cycles import CallCycles, Roofs, StepCycles
-from acclimate.targets import Target, size_text
+from acclimate.report.cycles import ACCESS_BYTES, CallCycles, Roofs, StepCycles
+from acclimate.targets import Cluster, Target, size_text
 
 if TYPE_CHECKING:
     from acclimate.firmware import Firmware
@@ -71,7 +71,6 @@ def profile_cycles(
         )
         for call in profile.calls
     )
-    fpus = min(target.cluster.fpus, profile.cores)
     return StepCycles(
         profile.entry,
         profile.machine,
@@ -80,10 +79,22 @@ def profile_cycles(
         profile.cycles,
         calls,
         conditions(firmware, target),
-        Roofs(profile.cores, fpus, target.cluster.dma_bytes_per_cycle),
+        _roofs(firmware, target, target.cluster),
         device_ms(target, profile.cycles),
         target.energy_uj(profile.cycles),
         target.sources.get("power_mw", ""),
+    )
+
+
+def _roofs(firmware: Firmware, target: Target, cluster: Cluster) -> Roofs:
+    # A core has one access to L2 at a time, and waits for it.
+    latency = target.memory("l2").latency_cycles
+    outer = "l2" in firmware.plan.places.values() and latency
+    return Roofs(
+        target.cores,
+        min(cluster.fpus, target.cores),
+        cluster.dma_bytes_per_cycle,
+        ACCESS_BYTES * target.cores / latency if outer else None,
     )
 
 

@@ -24,6 +24,7 @@ _SHAPES = ("N", "C", "H", "W", "K", "R", "S", "P", "Q")
 _GEOMETRY = ("stride_h", "stride_w", "pad_top", "pad_left", "dilation_h", "dilation_w", "groups")
 _SIZES = (*_SHAPES, *_GEOMETRY)
 _SIMD = frozenset({"simd"})
+_FPU = frozenset({"fpu"})  # one float at a time
 AC_TAPS = 256  # conv2d_panel.h
 AC_BLOCK = 32  # conv2d_panel.h
 AC_COLUMNS = 16  # ac_tile.h
@@ -126,6 +127,18 @@ def _kernels(
         variant("pointwise", _pointwise, pointwise),
         variant("depthwise", _depthwise, depthwise),
         variant("dense", _dense, dense),
+        *(
+            [
+                Kernel(
+                    f"ac_conv2d_{name}_f32_pointwise_block",
+                    f"{stem}_pointwise_block.c",
+                    _FPU,
+                    _pointwise,
+                )
+            ]
+            if name == "fwd"
+            else []
+        ),
         Kernel(f"ac_conv2d_{name}_f32", f"{stem}.c"),
     )
 

@@ -13,7 +13,7 @@ from acclimate.kernels.op import Array, Kernel, Op, Signature
 _FOLDER = Path(__file__).parent
 _SIZES = ("N", "C", "K")
 _SIMD = frozenset({"simd"})
-_FPU = frozenset({"fpu"})
+_FPU = frozenset({"fpu"})  # one float at a time
 AC_COLUMNS = 16  # ac_tile.h
 _CASES = (
     {"N": 1, "C": 1, "K": 1},
@@ -94,6 +94,7 @@ LINEAR_BWD_X = Op(
             _four_samples,
             lambda K: K * AC_COLUMNS,
         ),
+        Kernel("ac_linear_bwd_x_f32", "linear_bwd_x.c", _SIMD),  # the compiler vectorises it
         Kernel("ac_linear_bwd_x_f32_block", "linear_bwd_x_block.c", _FPU),
         Kernel("ac_linear_bwd_x_f32", "linear_bwd_x.c"),
     ),
@@ -116,6 +117,7 @@ LINEAR_BWD_W = Op(
             _eight_samples,
             lambda N: N * AC_COLUMNS,
         ),
+        Kernel("ac_linear_bwd_w_f32", "linear_bwd_w.c", _SIMD),  # the compiler vectorises it
         Kernel("ac_linear_bwd_w_f32_block", "linear_bwd_w_block.c", _FPU),
         Kernel("ac_linear_bwd_w_f32", "linear_bwd_w.c"),
     ),
@@ -138,6 +140,7 @@ LINEAR_STEP = Op(
             _eight_samples,
             lambda N: N * AC_COLUMNS,
         ),
+        Kernel("ac_linear_step_f32", "linear_bwd_w.c", _SIMD),  # the compiler vectorises it
         Kernel("ac_linear_step_f32_block", "linear_bwd_w_block.c", _FPU),
         Kernel("ac_linear_step_f32", "linear_bwd_w.c"),
     ),

@@ -19,7 +19,6 @@ def rtl_of(target: Target) -> Rtl:
     figures = target.cluster
     assert figures is not None
     return Rtl(
-        xpulp="xpulp" in target.features,
         float_registers="float_registers" in target.features,
         fpu_latency=figures.fpu_latency,
         half="f16" in target.features,

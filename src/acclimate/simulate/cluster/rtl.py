@@ -21,32 +21,29 @@ INSTALL = f"pip install {' '.join(PACKAGES)}"
 
 @dataclass(frozen=True)
 class Rtl:
-    """A configuration of the core.
+    """A configuration of the core. It always has the PULP instructions: `cv.elw`, by which cores
+    wait, is one of them; code for a target without `xpulp` does not use the others.
 
     Args:
-        xpulp: hardware loops, post-increment and the other PULP instructions.
         float_registers: floats in registers of their own (F) instead of the integer ones (Zfinx).
         fpu_latency: pipeline registers in the adder and multiplier: 0 or 1.
         half: FP16 and BF16, with SIMD.
     """
 
-    xpulp: bool = True
     float_registers: bool = False
     fpu_latency: int = 0
     half: bool = False
 
     @property
     def label(self) -> str:
-        """Short name, e.g. `xpulp-zfinx-lat0`."""
-        parts = ["xpulp" if self.xpulp else "rv32"]
-        parts += ["f" if self.float_registers else "zfinx", f"lat{self.fpu_latency}"]
+        """Short name, e.g. `zfinx-lat0`."""
+        parts = ["f" if self.float_registers else "zfinx", f"lat{self.fpu_latency}"]
         return "-".join([*parts, *(["half"] if self.half else [])])
 
     @property
     def parameters(self) -> tuple[str, ...]:
         """Options of verilator."""
         return (
-            f"-GXPULP={int(self.xpulp)}",
             f"-GZFINX={int(not self.float_registers)}",
             f"-GFPU_LATENCY={self.fpu_latency}",
         )

@@ -4,7 +4,6 @@
 // passes only when the C++ arbiter allows it, so timing is that of the shared unit.
 
 module ac_core #(
-    parameter XPULP = 1,
     parameter ZFINX = 1,
     parameter FPU_LATENCY = 0
 ) (
@@ -60,7 +59,7 @@ module ac_core #(
   logic [APU_NUSFLAGS_CPU-1:0]       apu_rflags;
 
   cv32e40p_core #(
-      .COREV_PULP      (XPULP),
+      .COREV_PULP      (1),
       .COREV_CLUSTER   (1),
       .FPU             (1),
       .FPU_ADDMUL_LAT  (FPU_LATENCY),
