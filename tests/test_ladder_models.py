@@ -17,6 +17,8 @@ from acclimate.simulate import SANITIZED, HostDevice
 from ladder import climb
 from sanitizers import build_with_address_checks
 
+# Checking every access by hand and simulating are slow: the large networks call the same kernels.
+SMALL = ("ae_tiny", "dscnn_xs", "tcn", "gru", "lstm", "attention", "mlp", "har_cnn")
 # Below the value at which ten steps of plain gradient descent diverge.
 LEARNING_RATES = {"upydnet": 1e-4, "mobilenet_v2_block": 1e-3}
 
@@ -46,7 +48,8 @@ def case_of(name: str) -> tuple[nn.Module, tuple[torch.Tensor, torch.Tensor], st
 @pytest.mark.parametrize("name", REGISTRY)
 def test_model_climbs_the_ladder(name: str) -> None:
     model, example, loss = case_of(name)
-    climb(model, example, loss, lr=LEARNING_RATES.get(name, 0.01))
+    rate = LEARNING_RATES.get(name, 0.01)
+    climb(model, example, loss, lr=rate, simulated=name in SMALL)  # test_ladder_devices: the others
 
 
 @pytest.mark.parametrize("name", REGISTRY)
@@ -56,10 +59,6 @@ def test_undefined_behaviour_sanitizer_finds_nothing(name: str) -> None:
     device = HostDevice(firmware.program, firmware.build(SANITIZED), lr=1e-4)
     assert np.isfinite(device.train(*example))
     assert np.isfinite(device.predict(example[0])).all()
-
-
-# Checking every access by hand is slow: the large networks call the same kernels.
-SMALL = ("ae_tiny", "dscnn_xs", "tcn", "gru", "lstm", "attention", "mlp", "har_cnn")
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -138,6 +138,19 @@ def test_nested_loops_that_keep_the_rules_run() -> None:
     assert program.call("good", 7).result == 49
 
 
+def test_after_a_fault_or_an_interruption_the_machine_says_why_it_stands_still() -> None:
+    files = {"c.S": function("forever", ["1: j 1b"]), "d.S": function("seven", ["li a0, 7"])}
+    program = Program(files, target(1))
+
+    def interrupted(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        program.machine.call(program.image.symbol("forever"), progress=interrupted)
+    with pytest.raises(SimulationFault, match="stands still: its last call was interrupted"):
+        program.call("seven")
+
+
 def test_after_a_fault_a_new_machine_works() -> None:
     fault("data[0] = *(volatile float *)(0x20000000u + (uint32_t)cores);")
     program = Program({"c.S": function("seven", ["li a0, 7"])}, target(1))

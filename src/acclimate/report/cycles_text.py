@@ -85,8 +85,13 @@ def _numbers(call: CallCycles) -> str:
 
 
 def _shortened(label: str, room: int) -> str:
-    """The end of a label says most: `...4.conv.conv2d_bwd_x`."""
-    return label if len(label) <= room else f"...{label[3 - room :]}"
+    """The end of a name says most: `...2.pointwise.conv2d_bwd_x`."""
+    if len(label) <= room:
+        return label
+    end = label[3 - room :]
+    if label[2 - room] != ".":  # in the middle of a part
+        end = end.partition(".")[2] or end
+    return f"...{end}"
 
 
 def _cores(step: StepCycles, kinds: Sequence[CycleKind], width: int) -> list[str]:

@@ -30,12 +30,12 @@ static inline ac_four ac_four_add(ac_four sum, float w, ac_four x) {
     return sum;
 }
 
-/* to[0], to[step], .. = clamp(four, lo, hi). */
-static inline void ac_four_store(float *to, int32_t step, ac_four four, float lo, float hi) {
-    to[0] = ac_clampf(four.a, lo, hi);
-    to[step] = ac_clampf(four.b, lo, hi);
-    to[2 * step] = ac_clampf(four.c, lo, hi);
-    to[3 * step] = ac_clampf(four.d, lo, hi);
+/* to[0], to[step], .. = clamp(sum + b, lo, hi). */
+static inline void ac_four_store(float *to, int32_t step, ac_four sum, float b, float lo, float hi) {
+    to[0] = ac_clampf(sum.a + b, lo, hi);
+    to[step] = ac_clampf(sum.b + b, lo, hi);
+    to[2 * step] = ac_clampf(sum.c + b, lo, hi);
+    to[3 * step] = ac_clampf(sum.d + b, lo, hi);
 }
 
 #endif

@@ -131,7 +131,7 @@ def _kernels(
             [
                 Kernel(
                     f"ac_conv2d_{name}_f32_pointwise_block",
-                    f"{stem}_pointwise_block.c",
+                    "conv2d_pointwise_block.c",
                     _FPU,
                     _pointwise,
                 )

@@ -100,6 +100,7 @@ class Machine:
     ) -> None:
         self.target, self.image = target, image
         self._library = _load(library)
+        self._broken = ""  # why no further call is possible
         cluster = target.cluster
         assert cluster is not None
         config = _Config(
@@ -164,8 +165,23 @@ class Machine:
         Raises:
             SimulationFault: names core, pc and the C line.
         """
+        if self._broken:
+            raise SimulationFault(
+                f"the simulated cluster stands still: {self._broken}",
+                hint="start it again: device = firmware.run('cluster')",
+            )
         words = (ctypes.c_uint32 * ARGUMENTS)(*arguments)
         self._library.cluster_call(self._handle, address, words)
+        self._broken = "its last call was interrupted"
+        outcome = self._simulate(limit_cycles, progress)
+        if outcome.status != _DONE:
+            self._broken = "its last call ended in a fault"
+            raise self._fault(outcome)
+        self._broken = ""
+        return Finished(outcome.result, outcome.cycles)
+
+    def _simulate(self, limit_cycles: int, progress: Callable[[int], None] | None) -> _Outcome:
+        """Runs until the call is done, in pieces between which Ctrl-C is seen."""
         outcome = _Outcome()
         spent = 0
         while outcome.status == _RUNNING:
@@ -180,9 +196,7 @@ class Machine:
             spent += chunk
             if progress is not None:
                 progress(outcome.cycles)
-        if outcome.status != _DONE:
-            raise self._fault(outcome)
-        return Finished(outcome.result, outcome.cycles)
+        return outcome
 
     def counters(self) -> npt.NDArray[np.uint64]:
         """Of the last call: counts[slot, core, event] with the events of `EVENTS`."""
