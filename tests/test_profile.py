@@ -196,8 +196,8 @@ def test_calls_of_one_shape_share_a_dot_and_data_in_l2_have_a_roof(
     drawn = roofline(entry, replace(made_step(*calls), roofs=roofs))
     assert drawn is not None
     (dot,) = drawn.dots
-    assert dot.calls == (0, 1, 2) and dot.label == "fc.linear_fwd x 3"
-    assert dot.tip.startswith("fc.linear_fwd x 3: calls 0, 1, 2\n0.100 MAC/cycle")
+    assert dot.calls == (0, 1, 2) and dot.label == "3 × fc.linear_fwd"
+    assert dot.tip.startswith("3 × fc.linear_fwd: calls 0, 1, 2\n0.100 MAC/cycle")
     assert any(line.style == "l2-roof" and line.path for line in drawn.lines)
 
 

@@ -133,32 +133,20 @@ def _compiler() -> str:
 
 
 def _cluster() -> str:
-    """Which clusters have a simulator in the cache. Asking for one must not build it here."""
-    from acclimate.simulate.cluster import build_simulator, rtl_of
+    """Which clusters have a simulator in the cache."""
+    from acclimate.simulate.cluster import built_simulator, rtl_of
     from acclimate.targets import find_target, target_names
-
-    def stop(*_: object) -> None:
-        raise _NotBuiltError
 
     built, missing = [], []
     for name in target_names():
         target = find_target(name)
-        if target.simulator != "cluster":
-            continue
-        try:
-            build_simulator(rtl_of(target), stop)
-            built.append(name)
-        except _NotBuiltError:
-            missing.append(name)
+        if target.simulator == "cluster":
+            (built if built_simulator(rtl_of(target)) else missing).append(name)
     parts = [f"built for {', '.join(built)}"] if built else []
     if missing:
         which = f" for {', '.join(missing)}" if built else ""
         parts.append(f"not built yet{which}: the first run builds it, about a minute")
     return "; ".join(parts)
-
-
-class _NotBuiltError(Exception):
-    """The simulator would have to be built."""
 
 
 def _cache() -> str:

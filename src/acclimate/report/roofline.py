@@ -140,7 +140,7 @@ def _lines(roofs: Roofs, x: _Axis, y: _Axis) -> Iterator[Line]:
     l1, dma, l2 = roofs.l1_bytes_per_cycle, roofs.dma_bytes_per_cycle, roofs.l2_bytes_per_cycle
     yield _diagonal(x, y, dma, roofs.fpus, "dma-roof", f"DMA {dma} B/cycle", 0.35)
     if l2 is not None:
-        yield _diagonal(x, y, l2, roofs.fpus, "l2-roof", f"L2 by the cores {l2:.3g} B/cycle", 0.7)
+        yield _diagonal(x, y, l2, roofs.fpus, "l2-roof", f"L2 {l2:.3g} B/cycle", 0.92)
     curve = [x.low * (x.high / x.low) ** (i / 60) for i in range(61)]
     yield Line(_path(curve, roofs.issue, x, y), "issue-roof", "", 0.0, 0.0, 0.0, "middle")
     yield _diagonal(x, y, l1, roofs.fpus, "roof", f"L1 {l1} B/cycle", 0.5)
@@ -188,15 +188,15 @@ class _Group:
         return 3.5 + 17 * math.sqrt(sum(c.cycles for c in self.calls) / max(step.cycles, 1))
 
     def label(self) -> str:
-        """What their names have in common, from the right: `pointwise.conv2d_fwd x 4`."""
+        """What their names have in common, from the right: `4 × pointwise.conv2d_fwd`."""
         parts = [call.label.split(".")[::-1] for call in self.calls]
         common: list[str] = []
         for names in zip(*parts, strict=False):
             if len(set(names)) > 1:
                 break
             common.insert(0, names[0])
-        count = f" x {len(self.calls)}" if len(self.calls) > 1 else ""
-        return f"{'.'.join(common) or self.calls[0].label}{count}"
+        count = f"{len(self.calls)} × " if len(self.calls) > 1 else ""
+        return f"{count}{'.'.join(common) or self.calls[0].label}"
 
 
 def _groups(

@@ -38,4 +38,35 @@ static inline void ac_four_store(float *to, int32_t step, ac_four sum, float b, 
     to[3 * step] = ac_clampf(sum.d + b, lo, hi);
 }
 
+/* to[0], to[step], .. with index < count become keep * old + scale * sum. */
+static inline void ac_four_blend(float *to, int32_t step, int32_t count, ac_four sum, float keep,
+                                 float scale) {
+    to[0] = ac_blend(to[0], sum.a, keep, scale);
+    if (count > 1)
+        to[step] = ac_blend(to[step], sum.b, keep, scale);
+    if (count > 2)
+        to[2 * step] = ac_blend(to[2 * step], sum.c, keep, scale);
+    if (count > 3)
+        to[3 * step] = ac_blend(to[3 * step], sum.d, keep, scale);
+}
+
+/* b[K] becomes keep * b + scale * the sum of dy[N,K,pixels] over samples and pixels, for this core's share.
+ */
+static inline void ac_bias_gradient(float *restrict b, const float *restrict dy, int32_t N, int32_t K,
+                                    int32_t pixels, float keep, float scale, int32_t core, int32_t cores) {
+    const int32_t last = ac_split(K, core + 1, cores);
+    for (int32_t k = ac_split(K, core, cores); k < last; k++) {
+        float sum = 0.0f;
+        for (int32_t n = 0; n < N; n++) {
+            const float *from = dy + (n * K + k) * pixels;
+            int32_t i = 0;
+            for (; i + 4 <= pixels; i += 4)
+                sum += (from[i] + from[i + 1]) + (from[i + 2] + from[i + 3]);
+            for (; i < pixels; i++)
+                sum += from[i];
+        }
+        b[k] = ac_blend(b[k], sum, keep, scale);
+    }
+}
+
 #endif

@@ -127,17 +127,8 @@ def _kernels(
         variant("pointwise", _pointwise, pointwise),
         variant("depthwise", _depthwise, depthwise),
         variant("dense", _dense, dense),
-        *(
-            [
-                Kernel(
-                    f"ac_conv2d_{name}_f32_pointwise_block",
-                    "conv2d_pointwise_block.c",
-                    _FPU,
-                    _pointwise,
-                )
-            ]
-            if name == "fwd"
-            else []
+        Kernel(
+            f"ac_conv2d_{name}_f32_pointwise_block", f"{stem}_pointwise_block.c", _FPU, _pointwise
         ),
         Kernel(f"ac_conv2d_{name}_f32", f"{stem}.c"),
     )

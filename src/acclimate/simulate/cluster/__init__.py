@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A cycle-exact PULP cluster: CV32E40P cores in RTL, verilated, inside a C++ model of the rest."""
 
-from acclimate.simulate.cluster.build import build_simulator
+from acclimate.simulate.cluster.build import build_simulator, built_simulator
 from acclimate.simulate.cluster.device import ClusterDevice
 from acclimate.simulate.cluster.image import cluster_image, cluster_toolchain, rtl_of
 from acclimate.simulate.cluster.machine import EVENTS, Machine
@@ -15,6 +15,7 @@ __all__ = [
     "Profile",
     "Rtl",
     "build_simulator",
+    "built_simulator",
     "cluster_image",
     "cluster_toolchain",
     "rtl_of",

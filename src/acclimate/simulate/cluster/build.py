@@ -54,29 +54,37 @@ def build_simulator(rtl: Rtl, progress: Progress | None = None) -> Path:
     Raises:
         MissingTool: a package is missing, or the build fails.
     """
-    key = _key(rtl)
-    folder = cache_folder("cluster")
-    library = folder / f"{rtl.label}-{key}.so"
+    library = _place(rtl)
     if _intact(library):
         return library
-    with FileLock(folder / f"{rtl.label}-{key}.lock"):
+    with FileLock(library.with_suffix(".lock")):
         if _intact(library):  # another process has built it in the meantime
             return library
         reason = _reason(library, rtl)
-        with _shown(progress, reason) as advance, tempfile.TemporaryDirectory(dir=folder) as place:
+        with _shown(progress, reason) as advance, tempfile.TemporaryDirectory() as place:
             _build(rtl, Path(place), library, advance)
     return library
 
 
-def _key(rtl: Rtl) -> str:
-    """Everything that the library depends on."""
+def built_simulator(rtl: Rtl) -> Path | None:
+    """The library of a configuration if the cache holds it, without building it.
+
+    Raises:
+        MissingTool: a package that it is made from is missing.
+    """
+    library = _place(rtl)
+    return library if _intact(library) else None
+
+
+def _place(rtl: Rtl) -> Path:
+    """Where the library lies; its name has everything that it depends on."""
     key = hashlib.sha256()
     parts = [f"{name} {number}" for name, number in versions().items()]
     for part in (*parts, machine_name(), *rtl.parameters, str(rtl.half), *_VERILATE, *_FLAGS):
         key.update(part.encode() + b"\0")
     for name, content in model_files().items():
         key.update(name.encode() + b"\0" + content + b"\0")
-    return key.hexdigest()[:24]
+    return cache_folder("cluster") / f"{rtl.label}-{key.hexdigest()[:24]}.so"
 
 
 def _intact(library: Path) -> bool:
