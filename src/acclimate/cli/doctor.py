@@ -137,7 +137,8 @@ def _cluster() -> str:
     from acclimate.simulate.cluster import built_simulator, rtl_of
     from acclimate.targets import find_target, target_names
 
-    built, missing = [], []
+    built: list[str] = []
+    missing: list[str] = []
     for name in target_names():
         target = find_target(name)
         if target.simulator == "cluster":
