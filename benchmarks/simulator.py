@@ -53,7 +53,9 @@ def main() -> None:
         start = time.process_time()
         device.train(x, y)
         rate = device.cycles / (time.process_time() - start)  # type: ignore[attr-defined]
-        print(f"training step, {cores} busy cores: {rate / 1e3:.0f} k cluster cycles per CPU second")
+        print(
+            f"training step, {cores} busy cores: {rate / 1e3:.0f} k cluster cycles per CPU second"
+        )
     print(f"first build on {os.cpu_count()} processors: {first_build():.0f} s")
 
 

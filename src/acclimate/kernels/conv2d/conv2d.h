@@ -155,6 +155,33 @@ void ac_conv2d_step_f32_pointwise_block(float *restrict w, float *restrict b, co
                                         int32_t dilation_h, int32_t dilation_w, int32_t groups,
                                         float weight_decay, int32_t core, int32_t cores);
 
+/* groups = C = K. */
+void ac_conv2d_fwd_f32_depthwise_block(float *restrict y, const float *restrict x, const float *restrict w,
+                                       const float *restrict b, int32_t N, int32_t C, int32_t H, int32_t W,
+                                       int32_t K, int32_t R, int32_t S, int32_t P, int32_t Q,
+                                       int32_t stride_h, int32_t stride_w, int32_t pad_top, int32_t pad_left,
+                                       int32_t dilation_h, int32_t dilation_w, int32_t groups, float lo,
+                                       float hi, int32_t core, int32_t cores);
+void ac_conv2d_bwd_x_f32_depthwise_block(float *restrict dx, const float *restrict dy,
+                                         const float *restrict w, const float *restrict b, int32_t N,
+                                         int32_t C, int32_t H, int32_t W, int32_t K, int32_t R, int32_t S,
+                                         int32_t P, int32_t Q, int32_t stride_h, int32_t stride_w,
+                                         int32_t pad_top, int32_t pad_left, int32_t dilation_h,
+                                         int32_t dilation_w, int32_t groups, float lo, float hi, int32_t core,
+                                         int32_t cores);
+void ac_conv2d_bwd_w_f32_depthwise_block(float *restrict dw, float *restrict db, const float *restrict dy,
+                                         const float *restrict x, int32_t N, int32_t C, int32_t H, int32_t W,
+                                         int32_t K, int32_t R, int32_t S, int32_t P, int32_t Q,
+                                         int32_t stride_h, int32_t stride_w, int32_t pad_top,
+                                         int32_t pad_left, int32_t dilation_h, int32_t dilation_w,
+                                         int32_t groups, int32_t accumulate, int32_t core, int32_t cores);
+void ac_conv2d_step_f32_depthwise_block(float *restrict w, float *restrict b, const float *restrict dy,
+                                        const float *restrict x, float lr, int32_t N, int32_t C, int32_t H,
+                                        int32_t W, int32_t K, int32_t R, int32_t S, int32_t P, int32_t Q,
+                                        int32_t stride_h, int32_t stride_w, int32_t pad_top, int32_t pad_left,
+                                        int32_t dilation_h, int32_t dilation_w, int32_t groups,
+                                        float weight_decay, int32_t core, int32_t cores);
+
 /* Every convolution. */
 void ac_conv2d_fwd_f32_block(float *restrict y, const float *restrict x, const float *restrict w,
                              const float *restrict b, int32_t N, int32_t C, int32_t H, int32_t W, int32_t K,

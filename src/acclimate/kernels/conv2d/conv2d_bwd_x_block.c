@@ -13,5 +13,6 @@ void ac_conv2d_bwd_x_f32_block(float *restrict dx, const float *restrict dy, con
             const ac_axis columns = ac_backward_axis(Q, W, S, stride_w, pad_left, dilation_w, 1, 1, 1, j);
             ac_gather(dx, dy, w, b, N, groups, ins, outs, P * Q, H * W, outs * R * S, R * S, &rows, &columns,
                       lo, hi, core, cores);
+            core = core + 1 < cores ? core + 1 : 0; /* where work is left over, others have it next time */
         }
 }

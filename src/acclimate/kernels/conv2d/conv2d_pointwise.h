@@ -35,7 +35,8 @@ static inline void pointwise_product(float *restrict y, const float *restrict x,
                                      const float *restrict b, int32_t N, int32_t C, int32_t K, int32_t pixels,
                                      int32_t step, int32_t row, float lo, float hi, int32_t core,
                                      int32_t cores) {
-    const int32_t by_pixel = pixels >= 8 * cores; /* else each core has some rows of y */
+    /* else each core has some rows of y */
+    const int32_t by_pixel = pixels >= 8 * cores || (pixels >= 4 * cores && K < 3 * cores);
     const int32_t first = by_pixel ? ac_split(pixels, core, cores) : 0;
     const int32_t last = by_pixel ? ac_split(pixels, core + 1, cores) : pixels;
     const int32_t k_first = by_pixel ? 0 : ac_split(K, core, cores);

@@ -52,7 +52,15 @@ def _pointwise(
 
 
 def _depthwise(C: int, K: int, R: int, S: int, groups: int) -> bool:
-    return groups == C == K and R * S <= AC_TAPS
+    return _one_channel(C, K, groups) and R * S <= AC_TAPS
+
+
+def _one_channel(C: int, K: int, groups: int) -> bool:
+    return groups == C == K
+
+
+def _any_shape() -> bool:
+    return True
 
 
 def _input_panels(R: int, S: int, P: int, Q: int, stride_h: int, dilation_h: int) -> int:
@@ -123,13 +131,18 @@ def _kernels(
     def variant(kind: str, when: Callable[..., bool], scratch: Callable[..., int]) -> Kernel:
         return Kernel(f"ac_conv2d_{name}_f32_{kind}", f"{stem}_{kind}.c", _SIMD, when, scratch)
 
+    def block(kind: str, when: Callable[..., bool]) -> Kernel:
+        both = kind == "depthwise_block" and "bwd_w" not in stem  # forward and back are one file
+        source = "conv2d_depthwise_block.c" if both else f"{stem}_{kind}.c"
+        return Kernel(f"ac_conv2d_{name}_f32_{kind}", source, _FPU, when)
+
     return (
         variant("pointwise", _pointwise, pointwise),
         variant("depthwise", _depthwise, depthwise),
         variant("dense", _dense, dense),
-        Kernel(
-            f"ac_conv2d_{name}_f32_pointwise_block", f"{stem}_pointwise_block.c", _FPU, _pointwise
-        ),
+        block("pointwise_block", _pointwise),
+        block("depthwise_block", _one_channel),
+        block("block", _any_shape),
         Kernel(f"ac_conv2d_{name}_f32", f"{stem}.c"),
     )
 

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The benchmark of the cluster: rows, JSON, and that the sum of the calls is close to the whole."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from acclimate.cli.app import app
+from acclimate.errors import BadOption
+from acclimate.report import bench_cluster as bench
+from acclimate.targets import find_target
+
+FIELDS = ["name", "cycles", "macs", "mac_per_cycle", "cores", "machine", "measured"]
+
+
+def test_the_json_has_the_promised_fields(tmp_path: Path) -> None:
+    path = tmp_path / "rows.json"
+    arguments = ["bench", "cluster", "--only", "fc_64_12", "--jobs", "1", "--json", str(path)]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    rows = json.loads(path.read_text())["rows"]
+    assert [row["name"] for row in rows] == [f"fc_64_12_{kind}" for kind in bench.PASSES]
+    for row in rows:
+        assert list(row) == FIELDS
+        assert row["mac_per_cycle"] == pytest.approx(row["macs"] / row["cycles"])
+        assert row["cores"] == 8
+        assert row["measured"] == "whole"
+        assert row["name"] in result.output
+    macs = {row["name"]: row["macs"] for row in rows}
+    assert macs["fc_64_12_step"] == 2 * macs["fc_64_12_bwd_x"] == 2 * 768
+
+
+def test_a_row_takes_the_same_cycles_in_every_run() -> None:
+    machine = find_target("pulp-cluster")
+    assert bench.measure_row("fc_64_12_step", machine) == bench.measure_row(
+        "fc_64_12_step", machine
+    )
+
+
+def test_fewer_cores_take_longer() -> None:
+    one, eight = (
+        bench.bench_cluster("fc_128_128_fwd", cores=cores, jobs=1)[0].cycles for cores in (1, 8)
+    )
+    assert 5 < one / eight <= 8.5
+
+
+def test_a_whole_step_and_the_sum_of_its_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = find_target("pulp-cluster")
+    whole = bench.measure_row("ae_tiny", machine)
+    monkeypatch.setattr(bench, "WHOLE_MACS", 0)
+    summed = bench.measure_row("ae_tiny", machine)
+    assert (whole.measured, summed.measured) == ("whole", "summed")
+    assert whole.macs == summed.macs == 77_824
+    assert summed.cycles == pytest.approx(whole.cycles, rel=0.15)
+
+
+def test_every_row_of_the_list_can_be_named() -> None:
+    names = bench.bench_rows()
+    assert len(names) == len(set(names)) == 7 * 4 + 6
+    assert bench.rows_to_run("dw3_64_25x5") == tuple(f"dw3_64_25x5_{k}" for k in bench.PASSES)
+    assert bench.rows_to_run("resnet8") == ("resnet8",)
+    assert bench.rows_to_run(None) == names
+
+
+def test_a_wrong_row_or_target() -> None:
+    with pytest.raises(BadOption, match="no row 'fc_64_13'"):
+        bench.rows_to_run("fc_64_13")
+    with pytest.raises(BadOption, match="host is not a cluster"):
+        bench.bench_cluster("fc_64_12", target="host")
+    with pytest.raises(BadOption, match="cannot run on 9 cores"):
+        bench.bench_cluster("fc_64_12", cores=9)
