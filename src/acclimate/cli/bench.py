@@ -89,7 +89,7 @@ def _print_cycles(rows: list[ClusterRow]) -> None:
         numbers = (f"{row.cycles:,}", f"{row.macs:,}", f"{row.mac_per_cycle:.3f}", str(row.cores))
         table.add_row(row.name, *numbers, row.machine, row.measured)
     console = Console()
-    (console if console.is_terminal else Console(width=110)).print(table)
+    (console if console.is_terminal else Console(width=120)).print(table)
     say("step: input gradient, weight gradient and SGD; networks: forward, loss, backward and SGD")
     if any(row.measured == "summed" for row in rows):
         say("summed: the calls of the step ran one by one, each with a fork and a join of its own")
