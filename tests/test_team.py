@@ -112,6 +112,14 @@ def test_options_that_a_device_does_not_have() -> None:
         compiled(nn.Linear(3, 2), 1, 3, cores=9)
 
 
+def test_kernels_of_the_host_do_not_run_on_a_cluster() -> None:
+    model = nn.Linear(64, 64)
+    with pytest.raises(BadOption, match="compiled for host; a cluster has no simd") as error:
+        compiled(model, 1, 64, target="host").run("cluster")
+    assert "ac.retarget(firmware, 'pulp-cluster')" in str(error.value)
+    assert compiled(model, 1, 64, target="portable").run("cluster") is not None
+
+
 # ---- memories
 
 

@@ -74,11 +74,25 @@ def _cluster(
     from acclimate.simulate.cluster import ClusterDevice, build_simulator, cluster_image, rtl_of
 
     if target.simulator != "cluster":
-        target = find_target(_DEFAULT_CLUSTER).with_cores(target.cores)
+        target = _default_cluster(program, target)
     library = build_simulator(rtl_of(target))
     image = cluster_image(files, target)
     source = files[f"{program.name}.c"]
     return ClusterDevice(program, image, source, library, target, lr, **options)
+
+
+def _default_cluster(program: Program, target: Target) -> Target:
+    """The cluster for a program that was compiled for another kind of device."""
+    cluster = find_target(_DEFAULT_CLUSTER).with_cores(target.cores)
+    for call in program.calls():
+        if call.kernel is not None and not call.kernel.needs <= cluster.features:
+            needs = ", ".join(sorted(call.kernel.needs - cluster.features))
+            raise BadOption(
+                f"{program.name} was compiled for {target.name}; a cluster has no {needs}",
+                found=call.kernel.symbol,
+                hint=f"ac.retarget(firmware, {_DEFAULT_CLUSTER!r}).run()",
+            )
+    return cluster
 
 
 def _cortex_m(
