@@ -144,8 +144,7 @@ def test_run_on_a_cluster_counts_cycles_and_says_what_it_compiles_for(user_file:
 def test_run_json_of_a_cluster_has_every_call(user_file: Path) -> None:
     options = ("--target", "gap9", "--cores", "2", "--steps", "1", "--profile", "--json")
     result = invoke("run", f"{user_file}:make", *options)
-    assert result.stderr == ""
-    document = json.loads(result.stdout)
+    document = json.loads(result.stdout)  # data only: that a simulator is built goes to stderr
     (step,) = document["steps"]
     assert document["device"] == "cluster" and document["machine"] == "gap9, 2 cores"
     assert document["cycles_are"] == "exact" and document["relative_difference"] < 1e-5
