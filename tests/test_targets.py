@@ -158,8 +158,8 @@ BAD: dict[str, tuple[str, str, tuple[str, ...]]] = {
         ("cluster.fpus does not divide 8 cores", "allowed: 1, 2, 4, 8"),
     ),
     "fpu latency": (
-        "fpu_latency = { value = 1", "fpu_latency = { value = 4",
-        ("cluster.fpu_latency is not", "the simulator builds 0 and 1"),
+        "fpu_latency = { value = 1", "fpu_latency = { value = 2",
+        ("cluster.fpu_latency is not", "0 or 1, which the simulator builds"),
     ),
     "dma of half a word": (
         "dma_bytes_per_cycle = { value = 8", "dma_bytes_per_cycle = { value = 6",
@@ -168,6 +168,13 @@ BAD: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "dma of nothing": (
         "dma_bytes_per_cycle = { value = 8", "dma_bytes_per_cycle = { value = 0",
         ("cluster.dma_bytes_per_cycle is not",),
+    ),
+    "dma wider than the simulator's": (
+        "dma_bytes_per_cycle = { value = 8", "dma_bytes_per_cycle = { value = 128",
+        ("cluster.dma_bytes_per_cycle is more than the simulator moves", "at most 96"),
+    ),
+    "more cores than run together": (
+        "cores = { value = 8", "cores = { value = 20", ("cores is more than run a step together",),
     ),
     "dma without queue": (
         "dma_queue = { value = 16", "dma_queue = { value = 0",

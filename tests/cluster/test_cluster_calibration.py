@@ -87,13 +87,6 @@ _PIECES = """
 static void nothing(void *given, int32_t core) { (void)given; (void)core; }
 void empty(int32_t cores);
 void empty(int32_t cores) { ac_fork(nothing, 0, cores); }
-static void meet(void *given, int32_t core) {
-    (void)core;
-    for (int32_t i = 0; i < *(const int32_t *)given; i++)
-        ac_barrier();
-}
-void barriers(int32_t cores, int32_t count);
-void barriers(int32_t cores, int32_t count) { ac_fork(meet, &count, cores); }
 """
 
 
@@ -102,11 +95,12 @@ def chain(instruction: str) -> str:
     return function("chain", [instruction] * 100)
 
 
-def test_a_fork_and_join_of_nothing_takes_50_cycles_alone_and_63_on_8_cores() -> None:
-    for cores, most in ((1, 50), (8, 66)):
+def test_a_fork_and_join_of_nothing() -> None:
+    # Code of the compiler, so a few cycles may come and go; nothing grows with the cores.
+    for cores, expected in ((1, 38), (2, 41), (8, 41)):
         program = Program({"pieces.c": _PIECES}, target(cores))
         program.call("empty", cores)
-        assert program.call("empty", cores).cycles <= most
+        assert program.call("empty", cores).cycles == pytest.approx(expected, abs=5)
 
 
 def test_a_barrier_loop_takes_8_cycles() -> None:

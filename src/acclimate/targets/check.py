@@ -30,7 +30,9 @@ PROCESSORS = {
 }
 FEATURES = ("fpu", "simd", "xpulp", "f16", "float_registers")
 CLUSTER_ADDRESSES = {"l1": 0x1000_0000, "l2": 0x1C00_0000}  # fixed in the simulator
-_FPU_LATENCIES = range(4)  # what a PULP cluster may have; the simulator builds 0 and 1
+_FPU_LATENCIES = range(2)  # that the simulator is tested with
+_MOST_CORES = 16
+_MOST_REQUESTERS = 32  # of an L1 bank in one cycle: cores, and words of the DMA
 _CACHE_SET_BYTES = 64  # four lines of 16 B
 _ADDRESSES = 1 << 32
 
@@ -86,6 +88,9 @@ def _processor_problems(target: Target) -> Iterator[Problem]:
 def _core_problems(target: Target) -> Iterator[Problem]:
     if target.cores < 1:
         yield Problem("cores", "is less than 1", str(target.cores), "1 or more")
+    if target.cores > _MOST_CORES:
+        hint = f"1 to {_MOST_CORES}"
+        yield Problem("cores", "is more than run a step together", str(target.cores), hint)
     if target.simulator == "cortex_m" and target.cores > 1:
         hint = "cores = 1: describe one core, and say in the description that there are more"
         yield Problem("cores", "is more than the simulator runs", str(target.cores), hint)
@@ -180,10 +185,13 @@ def _cluster_problems(cluster: Cluster, cores: int) -> Iterator[Problem]:
         fitting = ", ".join(str(n) for n in range(1, cores + 1) if cores % n == 0)
         yield problem("fpus", f"does not divide {cores} cores", f"allowed: {fitting}")
     if cluster.fpu_latency not in _FPU_LATENCIES:
-        hint = "0 to 3; the simulator builds 0 and 1"
+        hint = "0 or 1, which the simulator builds"
         yield problem("fpu_latency", "is not a number of pipeline registers", hint)
     if cluster.dma_bytes_per_cycle < 4 or cluster.dma_bytes_per_cycle % 4:
         yield problem("dma_bytes_per_cycle", "is not a number of words", "4, 8, 16, ...")
+    elif cores + cluster.dma_bytes_per_cycle // 4 > _MOST_REQUESTERS:
+        hint = f"at most {4 * (_MOST_REQUESTERS - cores)} beside {cores} cores"
+        yield problem("dma_bytes_per_cycle", "is more than the simulator moves", hint)
     if cluster.dma_queue < 1:
         yield problem("dma_queue", "is less than 1", "1 or more transfers")
     if cluster.icache_bytes < 0 or cluster.icache_bytes % _CACHE_SET_BYTES:

@@ -25,6 +25,4 @@ void cluster_run(Cluster *cluster, u64 cycles, Outcome *outcome) { cluster->run(
 const u64 *cluster_counters(Cluster *cluster) { return cluster->counters.data(); }
 
 u32 cluster_slots(Cluster *cluster) { return cluster->slots; }
-
-u64 cluster_now(Cluster *cluster) { return cluster->now; }
 }

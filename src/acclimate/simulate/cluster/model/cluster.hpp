@@ -41,10 +41,8 @@ private:
     void move_dma();
     void events();
     void finish(u32 number);
-    void fetch(Core &core);
     void access(u32 number);
     void peripheral(u32 number, u32 address, bool write, u32 data);
-    void device_event(Core &core);
     void command(u32 number, u32 word);
     bool wakes(const Core &core, u32 number) const;
     u32 consume(Core &core, u32 number);
