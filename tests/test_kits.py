@@ -184,7 +184,8 @@ def pulp_sources(folder: Path) -> list[str]:
 @pytest.mark.parametrize("sdk", [(), ("-D__GAP9__",)], ids=["pulp-sdk", "gap-sdk"])
 @pytest.mark.parametrize("target", ["pulp-cluster", "rv32imf"])
 def test_pulp_example_runs_on_a_stand_in(target: str, sdk: tuple[str, ...], tmp_path: Path) -> None:
-    folder = firmware(target).export(tmp_path / "c", kit="pulp-sdk")
+    """Without the kernels in assembly, which only a PULP core runs."""
+    folder = firmware(target).in_c().export(tmp_path / "c", kit="pulp-sdk")
     sources = pulp_sources(folder)
     assert set(sources) == {path.relative_to(folder).as_posix() for path in folder.rglob("*.c")}
     host = STANDINS / "pulp" / "pmsis_host.c"
@@ -214,14 +215,14 @@ def test_pulp_puts_variables_where_the_plan_says(tmp_path: Path) -> None:
 def test_pulp_leaves_in_l2_what_l1_has_no_room_for(tmp_path: Path) -> None:
     """A step that leaves 100 B of L1: the input of 144 B stays in L2."""
     target = find_target("pulp-cluster")
-    full = firmware("pulp-cluster").plan
+    full = firmware("pulp-cluster").in_c().plan
     used = sum(
         -(-size // 8) * 8
         for size in (full.arena_bytes, *(v.nbytes for v in _placed("pulp-cluster").values()))
     )
     small = target.with_memory("l1", 8192 + -(-(used + 100) // 64) * 64)
     compiled = ac.Firmware(
-        **{**vars(firmware("pulp-cluster")), "target": small}  # the same plan, a smaller l1
+        **{**vars(firmware("pulp-cluster").in_c()), "target": small}  # the same plan, a smaller l1
     )
     folder = compiled.export(tmp_path / "c", kit="pulp-sdk")
     main = (folder / "main.c").read_text()
@@ -232,23 +233,25 @@ def test_pulp_leaves_in_l2_what_l1_has_no_room_for(tmp_path: Path) -> None:
 
 
 def _placed(target: str) -> dict[str, np.ndarray]:
-    compiled = firmware(target)
+    compiled = firmware(target).in_c()
     return {n: v for n, v in compiled.program.values.items() if n in compiled.plan.places}
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="no make on this machine")
 def test_pulp_makefile_gives_the_rules_what_they_read(tmp_path: Path) -> None:
     folder = firmware("gap9").export(tmp_path / "c", kit="pulp-sdk")
-    rules = "all:\n\t@echo $(APP) / $(APP_SRCS) / $(APP_CFLAGS) / $(APP_LDFLAGS)\n"
+    words = ("APP", "APP_SRCS", "APP_ASM_SRCS", "APP_CFLAGS", "APP_LDFLAGS")
+    rules = f"all:\n\t@echo {' / '.join(f'$({word})' for word in words)}\n"
     (tmp_path / "pmsis_rules.mk").write_text(rules)
     command = ["make", "-C", str(folder), "--no-print-directory", "all"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={})
     assert done.returncode != 0 and "RULES_DIR is not set" in done.stderr
     environment = {"RULES_DIR": str(tmp_path), "PATH": "/usr/bin:/bin"}
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    name, sources, flags, libraries = done.stdout.strip().split(" / ")
+    name, sources, assembly, flags, libraries = done.stdout.strip().split(" / ")
     assert (name, libraries) == ("kws", "-lm")
     assert sources.split() == pulp_sources(folder)
+    assert assembly == "kws_kernels.S" and (folder / assembly).exists()
     assert "-DAC_PULP" in flags and "-DSTACK_BYTES=2048" in flags
 
 
@@ -330,7 +333,8 @@ def test_readme_names_files_functions_and_memory(kit: str, target: str) -> None:
         assert word in files or f"src/{word}" in files, word
     for function in ("predict", "train", "init", "save", "load"):
         assert f" kws_{function}(" in text
-    assert f"| {compiled.plan.arena_bytes} |" in text
+    shown = compiled if kit == "pulp-sdk" else compiled.in_c()
+    assert f"| {shown.plan.arena_bytes} |" in text
 
 
 def test_one_kit_replaces_another_in_a_folder(tmp_path: Path) -> None:

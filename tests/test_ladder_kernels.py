@@ -56,7 +56,7 @@ def cases_of(op: Op) -> Program:
 
 
 def firmware_for(program: Program, target: Target) -> Firmware:
-    chosen = select_kernels(program, target.features, target.cores)
+    chosen = select_kernels(program, target)
     placed = plan(chosen, cores=target.cores, memories=target.memories)
     return Firmware(chosen, placed, target, LR, "operator cases", "tests", ())
 

@@ -11,7 +11,10 @@ from torch import Tensor, nn
 
 import acclimate as ac
 from acclimate.kernels.conv2d.op import CONV2D_FWD
+from acclimate.kernels.linear.op import LINEAR_BWD_STEP, LINEAR_BWD_X, LINEAR_STEP
 from acclimate.program import Program, Role, describe
+
+BACKWARD = (LINEAR_BWD_X, LINEAR_STEP, LINEAR_BWD_STEP)
 
 
 def compiled(model: nn.Module, *shape: int, **options: object) -> ac.Firmware:
@@ -113,10 +116,61 @@ def test_update_is_fused_for_plain_descent_only() -> None:
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(18, 3))
     plain = counts(compiled(model, 1, 1, 5, 5, optimizer=ac.SGD(weight_decay=0.1)).program)
     heavy = counts(compiled(model, 1, 1, 5, 5, optimizer=ac.SGD(momentum=0.9)).program)
-    assert plain["conv2d_step"] == plain["linear_step"] == 1
+    assert plain["conv2d_step"] == plain["linear_bwd_step"] == 1
     assert "sgd" not in plain
     assert heavy["sgd"] >= 3
-    assert "linear_step" not in heavy
+    assert not {"linear_step", "linear_bwd_step"} & heavy.keys()
+
+
+def layers(program: Program) -> list[str]:
+    """The backward calls of the fully connected layers with the names of the layers."""
+    calls = program.entries["train"].calls
+    return [f"{c.source.module} {c.op.name}" for c in calls if c.op in BACKWARD]
+
+
+@pytest.mark.parametrize("layer", [nn.ReLU(), nn.Tanh()])
+def test_input_gradient_and_update_are_one_pass_over_the_weights(layer: nn.Module) -> None:
+    model = nn.Sequential(
+        nn.Linear(4, 6), layer, nn.Linear(6, 5, bias=False), layer, nn.Linear(5, 2)
+    )
+    firmware = compiled(model, 1, 4, optimizer=ac.SGD(weight_decay=0.1))
+    assert layers(firmware.program) == [
+        "4 linear_bwd_step",
+        "2 linear_bwd_step",
+        "0 linear_step",  # nobody needs the gradient of the data
+    ]
+    before, now = after(firmware, "fuse_update"), after(firmware, "fuse_linear_backward")
+    assert counts(before)["linear_bwd_x"] == 2
+    assert sum(counts(before).values()) - sum(counts(now).values()) == 2
+    macs = [sum(c.macs for c in p.entries["train"].calls) for p in (before, now)]
+    assert macs[0] == macs[1]
+
+
+def test_samples_of_a_batch_keep_their_own_kernels() -> None:
+    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))
+    assert layers(compiled(model, 2, 4).program) == [
+        "2 linear_bwd_x",
+        "2 linear_step",
+        "0 linear_step",
+    ]
+
+
+def test_weight_that_is_read_later_is_updated_later() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(3, 4), nn.Linear(4, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.b(nn.functional.linear(self.a(x), self.b.weight.detach()))
+
+    program = compiled(Twice(), 1, 3).program
+    names = [name.split()[-1] for name in layers(program)]
+    assert names == ["linear_bwd_x", "linear_bwd_x", "linear_step", "linear_step"]
+    calls = program.entries["train"].calls
+    (update,) = (i for i, c in enumerate(calls) if any(v.buffer == "b_weight" for v in c.writes))
+    readers = [i for i, c in enumerate(calls) if any(v.buffer == "b_weight" for v in c.reads)]
+    assert max(readers) == update
 
 
 def test_accumulate_needs_no_gradient_of_one_sample() -> None:

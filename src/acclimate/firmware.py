@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from acclimate.emit import emit, export_files, manifest, port_file
-from acclimate.plan import Plan
+from acclimate.emit import emit, export_files, find_kit, manifest, port_file
+from acclimate.kernels.pulp.isa import Dialect
+from acclimate.plan import Plan, plan
 from acclimate.program import Program
 from acclimate.simulate import FAST, Device, compile_shared, open_device
 from acclimate.targets import Target
+from acclimate.tune import select_kernels
 
 if TYPE_CHECKING:
     from acclimate.report import Report
@@ -61,7 +63,16 @@ class Firmware:
             weights: `c` for arrays in C, `binary` for a file that the device reads.
             kit: `cmake`, `pulp-sdk` or `arduino`.
         """
-        files = emit(
+        dialect = find_kit(kit).dialect
+        shown = self if dialect else self.in_c()
+        files = shown._emit(kit, weights, dialect)
+        passes = [(stage.name, stage.changes) for stage in self.stages]
+        target = self.target.name
+        files["manifest.json"] = manifest(shown.program, shown.plan, target, kit, passes, files)
+        return files
+
+    def _emit(self, kit: str, weights: str, dialect: Dialect | None) -> dict[str, bytes]:
+        return emit(
             self.program,
             self.plan,
             self.target,
@@ -69,11 +80,8 @@ class Firmware:
             weights=weights,
             title=self.title,
             command=self.command,
+            dialect=dialect,
         )
-        passes = [(stage.name, stage.changes) for stage in self.stages]
-        target = self.target.name
-        files["manifest.json"] = manifest(self.program, self.plan, target, kit, passes, files)
-        return files
 
     def export(
         self,
@@ -114,16 +122,26 @@ class Firmware:
             BadOption: no such device, or it has fewer cores than this firmware uses.
             MissingTool: a compiler or simulator is missing.
         """
-        files = self._runnable()
-        return open_device(device, self.program, files, self.target, self.lr, options)
+        firmware = self if device in (None, self.target.simulator) else self.in_c()
+        files = firmware._runnable()
+        return open_device(device, firmware.program, files, firmware.target, self.lr, options)
 
     def build(self, flags: tuple[str, ...] = FAST) -> Path:
         """Builds the C as a shared library in the user's cache and returns its path."""
-        return compile_shared(self._runnable(), flags)
+        return compile_shared(self.in_c()._runnable(), flags)
+
+    def in_c(self) -> Firmware:
+        """The same firmware without kernels in assembly, which only one kind of core can run."""
+        if not any(call.work for call in self.program.calls()):
+            return self
+        target = replace(self.target, features=self.target.features - {"xpulp"})
+        program = select_kernels(self.program, target)
+        placed = plan(program, cores=target.cores, memories=target.memories)
+        return replace(self, program=program, plan=placed, target=target)
 
     def _runnable(self) -> dict[str, bytes]:
         """The C with weights in a file, and with threads where several cores run it on the host."""
-        files = self.sources("binary")
+        files = self._emit("cmake", "binary", Dialect.COREV)
         files.pop("port_single.c", None)
         if "port.h" in files:
             files["port_threads.c"] = port_file("port_threads.c")

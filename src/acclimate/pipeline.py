@@ -119,7 +119,7 @@ def _fit(
     title: str,
 ) -> Firmware:
     """The part of the pipeline that depends on the device: kernels, order, places."""
-    chosen = select_kernels(stages[-1].program, device.features, device.cores)
+    chosen = select_kernels(stages[-1].program, device)
     ordered = verify(order_calls(chosen))
     stages = [*stages, Stage(_ORDERED, (), ordered), *_run(LATE_PASSES, ordered)]
     program = prune(stages[-1].program)

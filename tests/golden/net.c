@@ -12,14 +12,14 @@
  *       from ..      to    size  calls      buffer
  *        0 ..     351     352  0..0       v_0_conv2d_fwd_scratch f32[88]
  *        0 ..      11      12  2..9       v_4_linear f32[1,3]
- *        0 ..       7       8  10..12     d_4_mm f32[1,2]
- *        0 ..     863     864  13..13     v_0_conv2d_step_scratch f32[216]
+ *        0 ..       7       8  10..11     d_4_mm f32[1,2]
+ *        0 ..     863     864  12..12     v_0_conv2d_step_scratch f32[216]
  *       12 ..      15       4  3..5       loss_log_softmax_max f32[1]
- *       12 ..      23      12  7..11      d_loss_nll_loss_bwd f32[1,3]
+ *       12 ..      23      12  7..10      d_loss_nll_loss_bwd f32[1,3]
  *       16 ..      19       4  4..5       loss_log_softmax_sum f32[1]
- *       24 ..      31       8  1..11      v_2_mean f32[1,2]
+ *       24 ..      31       8  1..10      v_2_mean f32[1,2]
  *       32 ..      35       4  8..9       d_loss_log_softmax_dsum f32[1]
- *      864 ..     935      72  0..13      v_0_conv f32[1,2,3,3]
+ *      864 ..     935      72  0..12      v_0_conv f32[1,2,3,3]
  */
 #include "net.h"
 #include "net_weights.h"
@@ -220,13 +220,11 @@ float net_train(const float *x, const int32_t *y, float lr) {
     net_loop_log_softmax_dsum(arena.train.d_loss_log_softmax_dsum.v, arena.train.d_loss_nll_loss_bwd.v, 3, 0, 1);
     /*   9  loss.log_softmax_bwd  d_loss_nll_loss_bwd[1,3], v_4_linear[1,3], d_loss_log_softmax_dsum[1,3] -> d_loss_nll_loss_bwd[1,3] */
     net_loop_log_softmax_bwd(arena.train.d_loss_nll_loss_bwd.v, arena.train.v_4_linear.v, arena.train.d_loss_log_softmax_dsum.v, 3, 0, 1);
-    /*  10  4.linear_bwd_x  d_loss_nll_loss_bwd[1,3] -> d_4_mm[1,2]  6 MAC */
-    ac_linear_bwd_x_f32(arena.train.d_4_mm.v, arena.train.d_loss_nll_loss_bwd.v, net_v_4_weight, 1, 2, 3, 0, 1);
-    /*  11  4.linear_step  d_loss_nll_loss_bwd[1,3], v_2_mean[1,2] -> v_4_weight[3,2], v_4_bias[3]  6 MAC */
-    ac_linear_step_f32(net_v_4_weight, net_v_4_bias, arena.train.d_loss_nll_loss_bwd.v, arena.train.v_2_mean.v, lr, 1, 2, 3, 0.0f, 0, 1);
-    /*  12  1.div_relu_bwd  v_0_conv[1,2,3,3], d_4_mm[1,2,3,3] -> v_0_conv[1,2,3,3] */
+    /*  10  4.linear_bwd_step  d_loss_nll_loss_bwd[1,3], v_2_mean[1,2] -> v_4_weight[3,2], v_4_bias[3], d_4_mm[1,2]  12 MAC */
+    ac_linear_bwd_step_f32_lanes(net_v_4_weight, net_v_4_bias, arena.train.d_4_mm.v, arena.train.d_loss_nll_loss_bwd.v, arena.train.v_2_mean.v, lr, 1, 2, 3, 0.0f, 0, 1);
+    /*  11  1.div_relu_bwd  v_0_conv[1,2,3,3], d_4_mm[1,2,3,3] -> v_0_conv[1,2,3,3] */
     net_loop_div_relu_bwd(arena.train.v_0_conv.v, arena.train.d_4_mm.v, 0, 1);
-    /*  13  0.conv2d_step  v_0_conv[1,2,3,3], x[1,1,6,6] -> v_0_weight[2,1,3,3], v_0_bias[2]  162 MAC */
+    /*  12  0.conv2d_step  v_0_conv[1,2,3,3], x[1,1,6,6] -> v_0_weight[2,1,3,3], v_0_bias[2]  162 MAC */
     ac_conv2d_step_f32_dense(net_v_0_weight, net_v_0_bias, arena.train.v_0_conv.v, x, lr, arena.train.v_0_conv2d_step_scratch.v, 1, 1, 6, 6, 2, 3, 3, 3, 3, 2, 2, 1, 1, 1, 1, 1, 0.0f, 0, 1);
     return loss[0];
 }

@@ -65,7 +65,7 @@ class Example:
 
 def build(folder: Path, flags: Sequence[str]) -> Path:
     """Compiles all kernels into one shared library."""
-    sources = sorted({op.folder / kernel.source for op in OPS for kernel in op.kernels})
+    sources = sorted({op.folder / kernel.source for op in OPS for kernel in in_c(op)})
     library = folder / "kernels.so"
     includes = [f"-I{KERNELS}", *(f"-I{folder}" for folder in sorted({op.folder for op in OPS}))]
     command = [sys.executable, "-m", "ziglang", "cc", "-std=c99", *WARNINGS, *flags, *includes]
@@ -106,7 +106,12 @@ def _random(operand: Operand, values: Mapping[str, Any], rng: np.random.Generato
 
 def variants(op: Op, values: Mapping[str, Any]) -> list[Kernel]:
     """Kernels that may be used for these sizes."""
-    return [kernel for kernel in op.kernels if pick(kernel.when, values)]
+    return [kernel for kernel in in_c(op) if pick(kernel.when, values)]
+
+
+def in_c(op: Op) -> list[Kernel]:
+    """Kernels that are functions in C; those that are written for each call have other tests."""
+    return [kernel for kernel in op.kernels if kernel.generator is None]
 
 
 def reference(ex: Example) -> tuple[list[Array | None], list[Array | None]]:
@@ -153,6 +158,7 @@ TERMS: Mapping[str, Callable[..., int]] = {
     "linear_bwd_x": lambda K: K,
     "linear_bwd_w": lambda N: N,
     "linear_step": lambda N: N,
+    "linear_bwd_step": lambda N, K: K if K > N else N,
     "matmul_nn": lambda K: K,
     "matmul_nt": lambda K: K,
     "matmul_tn": lambda K: K,

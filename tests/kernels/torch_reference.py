@@ -87,6 +87,13 @@ def _descend(gradients: Callable[..., tuple[Tensor, ...]]) -> Callable[..., Any]
     return step
 
 
+def _linear_bwd_step(
+    a: Any, d: Any, w: Tensor, b: Tensor | None, dy: Tensor, x: Tensor, lr: Tensor
+) -> tuple[Any, ...]:
+    stepped = _descend(_linear_bwd_w)(a, d, w, b, dy, x, lr)
+    return (*stepped, *_gradients(lambda x: F.linear(x, w), dy, x))
+
+
 def _max_pool(a: Any, d: Any, x: Tensor) -> tuple[Tensor, Tensor]:
     """PyTorch pads both sides alike; ceil_mode yields the last, partly outside, windows."""
     stride, pad, dilation = (
@@ -137,6 +144,7 @@ MEANINGS: dict[str, Callable[..., Any]] = {
     ),
     "linear_bwd_w": _linear_bwd_w,
     "linear_step": _descend(_linear_bwd_w),
+    "linear_bwd_step": _linear_bwd_step,
     "matmul_nn": lambda a, d, left, right: torch.bmm(left, right),
     "matmul_nt": lambda a, d, left, right: torch.bmm(left, right.mT),
     "matmul_tn": lambda a, d, left, right: torch.bmm(left.mT, right),

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from acclimate.emit.text import CallText, LoopLibrary, call_text
+from acclimate.emit.text import CallText, Library, call_text
 from acclimate.kernels.loop.print_c import C_TYPES, c_number
 from acclimate.kernels.op import Array
 from acclimate.plan import ARENA, EntryPlan, Plan, Team
@@ -112,7 +112,7 @@ def returns_loss(program: Program, entry: str) -> bool:
     return any(b.name == "loss" for b in program.interface(entry))
 
 
-def entry_text(program: Program, entry: Entry, plan: EntryPlan, loops: LoopLibrary) -> EntryText:
+def entry_text(program: Program, entry: Entry, plan: EntryPlan, loops: Library) -> EntryText:
     """The text of one entry point."""
     loss = returns_loss(program, entry.name)
     kind = "float" if loss else "void"
@@ -147,7 +147,7 @@ def _arguments(program: Program, entry: str) -> list[Argument]:
     return found
 
 
-def _segments(program: Program, entry: Entry, team: Team, loops: LoopLibrary) -> list[Segment]:
+def _segments(program: Program, entry: Entry, team: Team, loops: Library) -> list[Segment]:
     """The calls, cut at barriers and where core 0 alone begins or ends."""
     segments: list[Segment] = []
     cores = f"{program.name.upper()}_CORES" if team.cores > 1 else "1"
@@ -208,20 +208,31 @@ def _member(buffer: Buffer, plan: EntryPlan) -> Member:
 
 def headers(program: Program) -> list[str]:
     """Headers of the kernels that the program calls."""
-    used = {call.op.folder.name for call in program.calls() if call.kernel is not None}
+    used = {call.op.folder.name for call in program.calls() if call.kernel and not call.work}
+    used |= {"pulp"} if has_assembly(program) else set()
     return ["kernels/ac.h", "kernels/loop/loop.h", *(f"kernels/{f}/{f}.h" for f in sorted(used))]
+
+
+def has_assembly(program: Program) -> bool:
+    """True if kernels are written in assembly for calls of this program."""
+    return any(call.work for call in program.calls())
 
 
 def kernel_sources(program: Program) -> list[str]:
     """C files of the kernels that the program calls."""
-    used = {(c.op.folder.name, c.kernel.source) for c in program.calls() if c.kernel is not None}
+    used = {
+        (call.op.folder.name, call.kernel.source)
+        for call in program.calls()
+        if call.kernel is not None and not call.work
+    }
     return [f"kernels/{folder}/{source}" for folder, source in sorted(used)]
 
 
 def library_sources(program: Program) -> list[str]:
-    """All C files that make up the library."""
-    parts = ("", "_store", "_weights")
-    return [*(f"{program.name}{part}.c" for part in parts), *kernel_sources(program)]
+    """All C and assembly files that make up the library."""
+    files = [f"{program.name}{part}.c" for part in ("", "_store", "_weights")]
+    assembly = [f"{program.name}_kernels.S"] if has_assembly(program) else []
+    return [*files, *assembly, *kernel_sources(program)]
 
 
 def persistent(program: Program) -> list[Buffer]:

@@ -16,8 +16,10 @@ from acclimate.emit import document
 from acclimate.emit.kits import Tree, find_kit
 from acclimate.emit.ports import cores_of, needs_port, port_file
 from acclimate.emit.render import render
-from acclimate.emit.text import LoopLibrary
+from acclimate.emit.text import Library
 from acclimate.kernels.op import DTYPES
+from acclimate.kernels.pulp.function import Core
+from acclimate.kernels.pulp.isa import Dialect, print_assembly
 from acclimate.plan import Plan
 from acclimate.program import Buffer, Program, Role
 from acclimate.targets import Target
@@ -35,6 +37,7 @@ def emit(
     weights: str,
     title: str,
     command: str,
+    dialect: Dialect | None,
 ) -> dict[str, bytes]:
     """Writes a program as a project in C.
 
@@ -46,6 +49,7 @@ def emit(
         weights: `c` for arrays in C, `binary` for a file of their own.
         title: one line that says what the model is.
         command: how these files were made.
+        dialect: of kernels in assembly; None for a program without any.
 
     Returns:
         Contents by relative path.
@@ -55,7 +59,7 @@ def emit(
     """
     chosen = find_kit(kit)
     chosen.accept(program, plan, target, weights)
-    loops = LoopLibrary(program.name)
+    loops = Library(program.name, Core.of(target))
     entries = [
         document.entry_text(program, entry, plan.entries[entry.name], loops)
         for entry in program.entries.values()
@@ -73,11 +77,12 @@ def emit(
         "arena_place": document.arena_place(plan),
         "cores": cores_of(plan),
         "ported": needs_port(plan),
+        "assembly": document.has_assembly(program),
         "checkpoint_bytes": 20 + sum(b.size_bytes for b in document.learned(program)),
         "static_bytes": plan.static_bytes,
         "memory_names": tuple(sorted(set(plan.places.values()))),
     }
-    library = _library(program, plan, variables, loops, chosen.constants)
+    library = _library(program, plan, variables, loops, chosen.constants, dialect)
     sources = tuple(document.library_sources(program))
     tree = Tree(program, plan, target, variables, library, sources)
     return dict(sorted(chosen.files(tree).items()))
@@ -87,10 +92,11 @@ def _library(
     program: Program,
     plan: Plan,
     variables: Mapping[str, Any],
-    loops: LoopLibrary,
+    loops: Library,
     constants: bool,
+    dialect: Dialect | None,
 ) -> dict[str, bytes]:
-    """The C of the model: the same in every kit, except for `const`."""
+    """The C of the model: the same in every kit, except for `const` and dialects of assembly."""
     name = program.name
     tensors = document.tensors(program, plan, not variables["binary"], constants)
     files = {
@@ -107,10 +113,28 @@ def _library(
         f"{name}_weights.h": render("weights.h.jinja", variables, tensors=tensors),
         f"{name}_weights.c": render("weights.c.jinja", variables, tensors=tensors),
     }
+    if loops.micros and dialect:
+        files[f"{name}_kernels.h"] = render("kernels.h.jinja", variables, micros=loops.micros)
+        files[f"{name}_kernels.S"] = _assembly(loops, dialect, variables)
     files |= _shared_files(program, plan)
     if variables["binary"]:
         files[f"{name}_weights.bin"] = weights_blob(program)
     return files
+
+
+def _assembly(library: Library, dialect: Dialect, variables: Mapping[str, Any]) -> bytes:
+    """The kernels that are written in assembly."""
+    texts = [
+        print_assembly(symbol, micro.write(library.core), dialect, micro.title)
+        for micro, symbol in library.micros.items()
+    ]
+    return render(
+        "kernels.S.jinja",
+        variables,
+        kernels=texts,
+        dialect=dialect,
+        float_registers=library.core.float_registers,
+    )
 
 
 def _shared_files(program: Program, plan: Plan) -> dict[str, bytes]:

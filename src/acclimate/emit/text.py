@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import indent
 
-from acclimate.kernels.loop.generate import Access, LoopFunction, generate_map, generate_reduce
+from acclimate.kernels.loop.generate import Access, generate_map, generate_reduce
 from acclimate.kernels.loop.nest import loop_strides
 from acclimate.kernels.loop.op import Map, Reduce
-from acclimate.kernels.loop.print_c import c_float
+from acclimate.kernels.loop.print_c import C_TYPES, c_float
 from acclimate.kernels.op import Shape
+from acclimate.kernels.pulp.function import Core
+from acclimate.kernels.pulp.work import Micro, Work
 from acclimate.program import Buffer, Call, Program, Role, View, describe
 
 
@@ -22,22 +26,32 @@ class CallText:
     statement: str
 
 
-class LoopLibrary:
-    """The loop functions of one program; equal ones are written once."""
+class Library:
+    """The functions that are written for one program; equal ones are written once.
 
-    def __init__(self, prefix: str) -> None:
-        self.prefix = prefix
+    Args:
+        prefix: of all C symbols.
+        core: that kernels in assembly are for.
+    """
+
+    def __init__(self, prefix: str, core: Core) -> None:
+        self.prefix, self.core = prefix, core
         self.names: dict[str, str] = {}
+        self.micros: dict[Micro, str] = {}
 
-    def name(self, function: LoopFunction) -> str:
-        """The C name of a function, the same for the same text."""
-        if function.text not in self.names:
-            stem = f"{self.prefix}_loop_{function.label}"
+    def name(self, label: str, text: str) -> str:
+        """The C name of a function, the same for the same text; `@` in the text is its name."""
+        if text not in self.names:
+            stem = f"{self.prefix}_{label}"
             name, count = stem, 2
             while name in self.names.values():
                 name, count = f"{stem}_{count}", count + 1
-            self.names[function.text] = name
-        return self.names[function.text]
+            self.names[text] = name
+        return self.names[text]
+
+    def micro(self, micro: Micro) -> str:
+        """The C name of a kernel in assembly."""
+        return self.micros.setdefault(micro, f"{self.prefix}_kernel_{len(self.micros) + 1}")
 
     def texts(self) -> list[str]:
         """All functions, in the order of their first call."""
@@ -70,11 +84,14 @@ def scalar(program: Program, view: View) -> str:
 
 
 def call_text(
-    program: Program, call: Call, number: int, loops: LoopLibrary, core: tuple[str, str]
+    program: Program, call: Call, number: int, loops: Library, core: tuple[str, ...]
 ) -> CallText:
     """Comment and statement of one call; `core` is the C of which core of how many."""
     if isinstance(call.attrs, (Map, Reduce)):
         symbol, args = _loop_call(program, call, loops)
+    elif call.work is not None:
+        symbol, args = _written_call(program, call, call.work, loops)
+        core = core[:1] if loops.core.cores > 1 else ()
     else:
         symbol, args = _kernel_call(program, call)
     return CallText(_comment(program, call, number), f"{symbol}({', '.join([*args, *core])});")
@@ -116,6 +133,41 @@ def _kernel_call(program: Program, call: Call) -> tuple[str, list[str]]:
     return call.kernel.symbol, args
 
 
+def _written_call(
+    program: Program, call: Call, work: Work, library: Library
+) -> tuple[str, list[str]]:
+    """A call whose C and assembly are written for it: a function of the operands that it uses."""
+    signature = call.op.signature
+    outputs = {operand.name for operand in signature.outputs}
+    operands = [*zip(signature.outputs, call.outputs, strict=True)]
+    operands += [
+        (operand, view)
+        for operand, view in zip(signature.inputs, call.inputs, strict=True)
+        if operand.name not in outputs
+    ]
+    parameters, args = [], []
+    for operand, view in operands:
+        if view is None or not re.search(rf"\b{operand.name}\b", work.body):
+            continue
+        kind = C_TYPES[operand.dtype]
+        if not operand.dims:
+            parameters.append(f"const {kind} {operand.name}")
+            args.append(scalar(program, view))
+            continue
+        constant = "" if operand.name in outputs else "const "
+        parameters.append(f"{constant}{kind} *const {operand.name}")
+        args.append(pointer(program, view))
+    if call.scratch:
+        parameters.append("float *const scratch")
+        args.append(pointer(program, call.scratch))
+    body = re.sub(r"@(\d+)@", lambda m: library.micro(work.micros[int(m[1])]), work.body)
+    if library.core.cores > 1:
+        parameters.append("const int32_t core")
+        body = body if re.search(r"\bcore\b", body) else f"(void)core;\n{body}"
+    head = f"/* {call.choice} */\nstatic void @({', '.join(parameters)}) {{\n"
+    return library.name(describe(call), f"{head}{indent(body, '    ')}}}\n"), args
+
+
 def _operand(program: Program, view: View | None) -> str:
     return "NULL" if view is None else pointer(program, view)
 
@@ -134,7 +186,7 @@ def _shared(view: View, outputs: Sequence[View]) -> int | None:
     return next((i for i, out in enumerate(outputs) if out == view), None)
 
 
-def _loop_call(program: Program, call: Call, loops: LoopLibrary) -> tuple[str, list[str]]:
+def _loop_call(program: Program, call: Call, loops: Library) -> tuple[str, list[str]]:
     outputs, attrs = call.writes, call.attrs
     inputs = [view for view in call.inputs if view is not None]
     reads = [_access(program, v, v.strides, _shared(v, outputs)) for v in inputs]
@@ -149,4 +201,5 @@ def _loop_call(program: Program, call: Call, loops: LoopLibrary) -> tuple[str, l
         if number in function.reads:
             by_value = reads[number].by_value
             args.append(scalar(program, view) if by_value else pointer(program, view))
-    return loops.name(function), [*args, *map(str, function.sizes)]
+    name = loops.name(f"loop_{function.label}", function.text)
+    return name, [*args, *map(str, function.sizes)]

@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from acclimate.kernels.pulp.work import Generator
+
 Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
 DTYPES: Mapping[str, np.dtype[Any]] = {
@@ -112,6 +114,8 @@ class Kernel:
         needs: features that the target must have, e.g. {"simd"}.
         when: of dims and attributes; False where this variant does not apply.
         scratch: of dims and attributes; number of f32 words it needs besides its operands.
+        generator: writes the code of each call, where no one function serves all shapes; then there
+            is no source, and the generator knows the scratch.
     """
 
     symbol: str
@@ -119,6 +123,7 @@ class Kernel:
     needs: frozenset[str] = frozenset()
     when: Callable[..., bool] = _always
     scratch: Callable[..., int] = _none
+    generator: Generator | None = None
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from acclimate.passes.drop_dead import drop_dead
 from acclimate.passes.forward_copies import forward_copies
 from acclimate.passes.fuse_bias_gradient import fuse_bias_gradient
 from acclimate.passes.fuse_clamp import fuse_clamp
+from acclimate.passes.fuse_linear_backward import fuse_linear_backward
 from acclimate.passes.fuse_maps import fuse_maps
 from acclimate.passes.fuse_update import fuse_update
 from acclimate.passes.reuse_in_place import reuse_in_place
@@ -27,6 +28,7 @@ PASSES: tuple[Pass, ...] = (
     accumulate_in_place,  # before the gradients change hands
     fuse_bias_gradient,
     fuse_update,  # needs dw and db in one call
+    fuse_linear_backward,  # before fuse_maps, which then sees where the layer's input dies
     fuse_maps,
     forward_copies,
     update_early,

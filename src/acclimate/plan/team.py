@@ -3,8 +3,8 @@
 
 All cores run the same calls. Between two calls they need a barrier only if one of them touches
 memory that another one has touched since the last barrier, and at least one of the two writes. What
-a core touches is known exactly for generated loops; a kernel counts as if every core touched all of
-its operands. Small loops are left to core 0 alone: a chain of them, such as the loss, then needs no
+a core touches is known for generated code; a kernel in C counts as if every core touched all of its
+operands. Small loops are left to core 0 alone: a chain of them, such as the loss, then needs no
 barrier inside.
 """
 
@@ -153,16 +153,34 @@ def _touches(traffic: _Traffic, call: Call, cores: int) -> Iterator[_Touch]:
                     if writes and call.accumulate:
                         yield _Touch(core, buffer, traffic.words(buffer, elements), False)
         return
-    scratch = (call.scratch,) if call.scratch else ()
-    for views, writes in ((call.reads, False), ((*call.writes, *scratch), True)):
-        for view in views:
-            buffer = buffers[view.buffer]
-            if buffer.role is Role.SCALAR:
+    yield from _kernel_touches(traffic, call, cores)
+
+
+def _kernel_touches(traffic: _Traffic, call: Call, cores: int) -> Iterator[_Touch]:
+    """Exactly what generated code touches where it says so; else every core all operands."""
+    known = call.work.touched if call.work else {}
+    signature = call.op.signature
+    pairs = [*zip(signature.inputs, call.inputs, strict=True)]
+    reads = [(operand.name, view) for operand, view in pairs]
+    writes = [(o.name, view) for o, view in zip(signature.outputs, call.outputs, strict=True)]
+    both = [*writes, ("scratch", call.scratch)]
+    for operands, writing in (
+        (reads, False),
+        (writes if call.accumulate else [], False),
+        (both, True),
+    ):
+        for name, view in operands:
+            if view is None or traffic.program.buffers[view.buffer].role is Role.SCALAR:
                 continue
+            buffer = traffic.program.buffers[view.buffer]
             low, high = view.span()
-            words = traffic.words(buffer, np.arange(low, high + 1))
+            every = traffic.words(buffer, np.arange(low, high + 1))
             for core in range(cores):
-                yield _Touch(core, buffer, words, writes)
+                words = every
+                if name in known:
+                    words = traffic.words(buffer, view.offset + known[name][core])
+                if words.size:
+                    yield _Touch(core, buffer, words, writing)
 
 
 def _strides(attrs: Map | Reduce, call: Call) -> list[tuple[int, ...]]:

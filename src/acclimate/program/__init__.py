@@ -12,9 +12,9 @@ from acclimate.program.ir import (
     Source,
     View,
     contiguous_strides,
-    prune,
 )
 from acclimate.program.printer import describe, print_call, print_program
+from acclimate.program.prune import prune
 from acclimate.program.single import OpCase, operator_program
 from acclimate.program.verify import verify
 

@@ -11,6 +11,7 @@ from math import prod
 from typing import Any
 
 from acclimate.kernels.op import DTYPES, Array, Kernel, Op, Shape, pick
+from acclimate.kernels.pulp.work import Choice, Work
 
 
 class Role(StrEnum):
@@ -233,7 +234,10 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True)
 class Call:
-    """One operator applied to views. `accumulate` adds to the outputs instead of setting them."""
+    """One operator applied to views. `accumulate` adds to the outputs instead of setting them.
+
+    `choice` and `work` are of a kernel whose code is written for the call.
+    """
 
     op: Op
     outputs: tuple[View | None, ...]
@@ -244,6 +248,8 @@ class Call:
     accumulate: bool = False
     kernel: Kernel | None = None
     scratch: View | None = None
+    choice: Choice | None = None
+    work: Work | None = None
 
     @property
     def reads(self) -> tuple[View, ...]:
@@ -339,12 +345,3 @@ class Program:
         order = (Role.OUTPUT, Role.INPUT, Role.TARGET, Role.SCALAR)
         found = [b for b in self.buffers.values() if b.name in used and b.role.external]
         return tuple(sorted(found, key=lambda b: order.index(b.role)))
-
-
-def prune(program: Program) -> Program:
-    """Removes buffers that no call uses, parameters and frozen weights too: nothing reads them."""
-    used = {view.buffer for call in program.calls() for view in call.views}
-    used.update(name for entry in program.entries.values() for name in entry.data)
-    buffers = {name: b for name, b in program.buffers.items() if name in used}
-    values = {name: v for name, v in program.values.items() if name in buffers}
-    return replace(program, buffers=buffers, values=values)

@@ -21,7 +21,7 @@ import acclimate
 from acclimate.errors import BadOption, nearest
 from acclimate.firmware import Firmware
 from acclimate.kernels.conv2d.op import CONV2D_BWD_W, CONV2D_BWD_X, CONV2D_FWD, CONV2D_STEP
-from acclimate.kernels.linear.op import LINEAR_BWD_W, LINEAR_BWD_X, LINEAR_FWD, LINEAR_STEP
+from acclimate.kernels.linear.op import LINEAR_BWD_STEP, LINEAR_BWD_W, LINEAR_BWD_X, LINEAR_FWD
 from acclimate.lower import SGD
 from acclimate.models import REGISTRY
 from acclimate.plan import plan
@@ -178,10 +178,19 @@ def measure_row(name: str, machine: Target) -> ClusterRow:
 def _layer(layer: str, kind: str, machine: Target) -> ClusterRow:
     """One pass of one layer."""
     case = LAYERS[layer]
-    ops = (CONV2D_FWD, CONV2D_BWD_X, CONV2D_BWD_W, CONV2D_STEP)
+    wanted = {
+        "fwd": (CONV2D_FWD,),
+        "bwd_x": (CONV2D_BWD_X,),
+        "bwd_w": (CONV2D_BWD_W,),
+        "step": (CONV2D_BWD_X, CONV2D_STEP),
+    }
     if "R" not in case:
-        ops = (LINEAR_FWD, LINEAR_BWD_X, LINEAR_BWD_W, LINEAR_STEP)
-    wanted = {"fwd": ops[:1], "bwd_x": ops[1:2], "bwd_w": ops[2:3], "step": (ops[1], ops[3])}
+        wanted = {
+            "fwd": (LINEAR_FWD,),
+            "bwd_x": (LINEAR_BWD_X,),
+            "bwd_w": (LINEAR_BWD_W,),
+            "step": (LINEAR_BWD_STEP,),
+        }
     calls = [
         OpCase(op, case, frozenset({"b"} if op is CONV2D_BWD_X else ())) for op in wanted[kind]
     ]
@@ -197,7 +206,7 @@ def _row(name: str, cycles: int, macs: int, machine: Target, measured: str) -> C
 
 def _measure(program: Program, machine: Target) -> tuple[int, Target]:
     """Cycles of entry point `run`, checked against NumPy, and the machine with enough L1."""
-    chosen = select_kernels(program, machine.features, machine.cores)
+    chosen = select_kernels(program, machine)
     machine = resident(chosen, machine)
     placed = plan(chosen, cores=machine.cores, memories=machine.memories)
     firmware = Firmware(chosen, placed, machine, LR, "one call", "acclimate bench cluster", ())

@@ -9,6 +9,7 @@ from typing import Any
 
 from acclimate.emit.ports import cores_of, needs_port
 from acclimate.errors import BadOption, nearest
+from acclimate.kernels.pulp.isa import Dialect
 from acclimate.plan import Plan
 from acclimate.program import Program
 from acclimate.targets import Target
@@ -57,6 +58,7 @@ class Kit:
         check: raises BadOption for programs that it cannot hold.
         weights: forms of weights that its example can load.
         constants: frozen weights are `const`.
+        dialect: of kernels in assembly for PULP cores; None where other cores may run it too.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Kit:
     check: Callable[[Program, Plan, Target], None]
     weights: tuple[str, ...] = _WEIGHTS
     constants: bool = True
+    dialect: Dialect | None = None
 
     def accept(self, program: Program, plan: Plan, target: Target, weights: str) -> None:
         """Raises BadOption if this kit cannot hold a program."""

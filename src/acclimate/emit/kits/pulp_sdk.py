@@ -11,6 +11,7 @@ from acclimate.emit.kits.kit import Kit, Tree
 from acclimate.emit.ports import port_file
 from acclimate.emit.render import render
 from acclimate.errors import BadOption
+from acclimate.kernels.pulp.isa import Dialect
 from acclimate.plan import ARENA, Plan
 from acclimate.program import Program
 from acclimate.targets import Target, find_target, target_names
@@ -32,7 +33,8 @@ def _files(tree: Tree) -> dict[str, bytes]:
         "calls": example.calls(tree.program, places),
         "learning": example.used_by(tree.program, learns),
         "predicting": example.used_by(tree.program, "predict"),
-        "sources": ("port_pulp.c", *tree.sources),
+        "sources": ("port_pulp.c", *(name for name in tree.sources if name.endswith(".c"))),
+        "assembly_sources": [name for name in tree.sources if name.endswith(".S")],
         "stack_bytes": stack_bytes(tree.target),
         "image_bytes": placed_bytes(tree.program, tree.plan, "l1"),
     }
@@ -88,4 +90,11 @@ def _check(program: Program, plan: Plan, target: Target) -> None:
     )
 
 
-PULP_SDK = Kit("pulp-sdk", _files, _check, weights=("c",), constants=False)
+PULP_SDK = Kit(
+    "pulp-sdk",
+    _files,
+    _check,
+    weights=("c",),
+    constants=False,
+    dialect=Dialect.XPULPV2,
+)

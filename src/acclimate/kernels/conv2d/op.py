@@ -7,6 +7,7 @@ from collections.abc import Callable
 from math import gcd
 from pathlib import Path
 
+from acclimate.kernels.conv2d import pulp
 from acclimate.kernels.conv2d.meaning import (
     Conv2d,
     ConvStep,
@@ -16,6 +17,7 @@ from acclimate.kernels.conv2d.meaning import (
     weight_gradient,
 )
 from acclimate.kernels.op import Kernel, Op, Signature
+from acclimate.kernels.pulp.work import Generator
 
 __all__ = ["CONV2D_BWD_W", "CONV2D_BWD_X", "CONV2D_FWD", "CONV2D_STEP", "OPS", "Conv2d", "ConvStep"]
 
@@ -25,6 +27,7 @@ _GEOMETRY = ("stride_h", "stride_w", "pad_top", "pad_left", "dilation_h", "dilat
 _SIZES = (*_SHAPES, *_GEOMETRY)
 _SIMD = frozenset({"simd"})
 _FPU = frozenset({"fpu"})  # one float at a time
+_PULP = frozenset({"fpu", "xpulp"})
 AC_TAPS = 256  # conv2d_panel.h
 AC_BLOCK = 32  # conv2d_panel.h
 AC_COLUMNS = 16  # ac_tile.h
@@ -125,6 +128,7 @@ def _kernels(
     pointwise: Callable[..., int],
     depthwise: Callable[..., int],
     dense: Callable[..., int],
+    generator: Generator,
 ) -> tuple[Kernel, ...]:
     """All variants of one operator, fastest first, given the words of their scratch."""
 
@@ -140,6 +144,7 @@ def _kernels(
         variant("pointwise", _pointwise, pointwise),
         variant("depthwise", _depthwise, depthwise),
         variant("dense", _dense, dense),
+        Kernel(f"ac_conv2d_{name}_f32_pulp", "", _PULP, generator=generator),
         block("pointwise_block", _pointwise),
         block("depthwise_block", _one_channel),
         block("block", _any_shape),
@@ -207,7 +212,9 @@ CONV2D_FWD = Op(
     attrs=Conv2d,
     macs=_macs,
     sizes=(*_SIZES, "lo", "hi"),
-    kernels=_kernels("fwd", "conv2d_fwd", lambda C: C * AC_COLUMNS, _fwd_depthwise, _fwd_dense),
+    kernels=_kernels(
+        "fwd", "conv2d_fwd", lambda C: C * AC_COLUMNS, _fwd_depthwise, _fwd_dense, pulp.FORWARD
+    ),
     cases=(*_CASES, *_CLAMPED),
 )
 CONV2D_BWD_X = Op(
@@ -220,7 +227,12 @@ CONV2D_BWD_X = Op(
     macs=_macs,
     sizes=(*_SIZES, "lo", "hi"),
     kernels=_kernels(
-        "bwd_x", "conv2d_bwd_x", lambda K: K * AC_COLUMNS, _bwd_x_depthwise, _bwd_x_dense
+        "bwd_x",
+        "conv2d_bwd_x",
+        lambda K: K * AC_COLUMNS,
+        _bwd_x_depthwise,
+        _bwd_x_dense,
+        pulp.INPUT_GRADIENT,
     ),
     cases=(*_CASES, *_CLAMPED),
 )
@@ -234,7 +246,9 @@ CONV2D_BWD_W = Op(
     macs=_macs,
     sizes=_SIZES,
     accumulates=True,
-    kernels=_kernels("bwd_w", "conv2d_bwd_w", _bwd_w_pointwise, _input_panels, _bwd_w_dense),
+    kernels=_kernels(
+        "bwd_w", "conv2d_bwd_w", _bwd_w_pointwise, _input_panels, _bwd_w_dense, pulp.WEIGHT_GRADIENT
+    ),
     cases=_CASES,
 )
 CONV2D_STEP = Op(
@@ -248,7 +262,9 @@ CONV2D_STEP = Op(
     attrs=ConvStep,
     macs=_macs,
     sizes=(*_SIZES, "weight_decay"),
-    kernels=_kernels("step", "conv2d_bwd_w", _bwd_w_pointwise, _input_panels, _bwd_w_dense),
+    kernels=_kernels(
+        "step", "conv2d_bwd_w", _bwd_w_pointwise, _input_panels, _bwd_w_dense, pulp.WEIGHT_GRADIENT
+    ),
     cases=(*_CASES, _case((2, 3, 6, 6), (5, 3, 3), pad=(1, 1, 1, 1), weight_decay=0.1)),
 )
 OPS = (CONV2D_FWD, CONV2D_BWD_X, CONV2D_BWD_W, CONV2D_STEP)

@@ -27,6 +27,12 @@ void ac_linear_step_f32(float *restrict w, float *restrict b, const float *restr
                         const float *restrict x, float lr, int32_t N, int32_t C, int32_t K,
                         float weight_decay, int32_t core, int32_t cores);
 
+/* dx[N,C] = dy[N,K] * w[K,C] with w as it is before; then w and b become what ac_linear_step_f32 makes of
+ * them. */
+void ac_linear_bwd_step_f32(float *restrict w, float *restrict b, float *restrict dx,
+                            const float *restrict dy, const float *restrict x, float lr, int32_t N, int32_t C,
+                            int32_t K, float weight_decay, int32_t core, int32_t cores);
+
 /* Variants for targets with wide vector registers; those with `scratch` need `cores` times the words of
  * `Kernel.scratch`. */
 
@@ -46,6 +52,11 @@ void ac_linear_step_f32_tile(float *restrict w, float *restrict b, const float *
                              const float *restrict x, float lr, float *restrict scratch, int32_t N, int32_t C,
                              int32_t K, float weight_decay, int32_t core, int32_t cores);
 
+/* One sample (N is 1), several columns of all rows at once. */
+void ac_linear_bwd_step_f32_lanes(float *restrict w, float *restrict b, float *restrict dx,
+                                  const float *restrict dy, const float *restrict x, float lr, int32_t N,
+                                  int32_t C, int32_t K, float weight_decay, int32_t core, int32_t cores);
+
 /* Variants for processors that compute one float at a time: several outputs at once, in registers. */
 void ac_linear_fwd_f32_block(float *restrict y, const float *restrict x, const float *restrict w,
                              const float *restrict b, int32_t N, int32_t C, int32_t K, float lo, float hi,
@@ -58,5 +69,9 @@ void ac_linear_bwd_w_f32_block(float *restrict dw, float *restrict db, const flo
 void ac_linear_step_f32_block(float *restrict w, float *restrict b, const float *restrict dy,
                               const float *restrict x, float lr, int32_t N, int32_t C, int32_t K,
                               float weight_decay, int32_t core, int32_t cores);
+/* One sample: N is 1. */
+void ac_linear_bwd_step_f32_block(float *restrict w, float *restrict b, float *restrict dx,
+                                  const float *restrict dy, const float *restrict x, float lr, int32_t N,
+                                  int32_t C, int32_t K, float weight_decay, int32_t core, int32_t cores);
 
 #endif

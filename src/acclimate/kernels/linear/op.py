@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from acclimate.kernels.linear import pulp, pulp_outer
 from acclimate.kernels.op import Array, Kernel, Op, Signature
 
 _FOLDER = Path(__file__).parent
 _SIZES = ("N", "C", "K")
 _SIMD = frozenset({"simd"})
 _FPU = frozenset({"fpu"})  # one float at a time
+_PULP = frozenset({"fpu", "xpulp"})
 AC_COLUMNS = 16  # ac_tile.h
 _CASES = (
     {"N": 1, "C": 1, "K": 1},
@@ -46,6 +48,10 @@ def _eight_samples(N: int) -> bool:
     return N >= 8
 
 
+def _one_sample(N: int) -> bool:
+    return N == 1
+
+
 def _fwd(a: Clamp, x: Array, w: Array, b: Array | None) -> Array:
     y: Array = np.clip(x @ w.T if b is None else x @ w.T + b, a.lo, a.hi)
     return y
@@ -56,6 +62,12 @@ def _step(
 ) -> tuple[Array, Array | None]:
     new_w = w - lr * (dy.T @ x + a.weight_decay * w)
     return new_w, None if b is None else b - lr * (dy.sum(axis=0) + a.weight_decay * b)
+
+
+def _bwd_step(
+    a: Decay, w: Array, b: Array | None, dy: Array, x: Array, lr: Array
+) -> tuple[Array, Array | None, Array]:
+    return (*_step(a, w, b, dy, x, lr), dy @ w)
 
 
 LINEAR_FWD = Op(
@@ -69,6 +81,7 @@ LINEAR_FWD = Op(
     sizes=(*_SIZES, "lo", "hi"),
     kernels=(
         Kernel("ac_linear_fwd_f32_dots", "linear_fwd_dots.c", _SIMD),
+        Kernel("ac_linear_fwd_f32_pulp", "", _PULP, generator=pulp.FORWARD),
         Kernel("ac_linear_fwd_f32_block", "linear_fwd_block.c", _FPU),
         Kernel("ac_linear_fwd_f32", "linear_fwd.c"),
     ),
@@ -95,6 +108,7 @@ LINEAR_BWD_X = Op(
             lambda K: K * AC_COLUMNS,
         ),
         Kernel("ac_linear_bwd_x_f32", "linear_bwd_x.c", _SIMD),  # the compiler vectorises it
+        Kernel("ac_linear_bwd_x_f32_pulp", "", _PULP, generator=pulp.INPUT_GRADIENT),
         Kernel("ac_linear_bwd_x_f32_block", "linear_bwd_x_block.c", _FPU),
         Kernel("ac_linear_bwd_x_f32", "linear_bwd_x.c"),
     ),
@@ -118,6 +132,8 @@ LINEAR_BWD_W = Op(
             lambda N: N * AC_COLUMNS,
         ),
         Kernel("ac_linear_bwd_w_f32", "linear_bwd_w.c", _SIMD),  # the compiler vectorises it
+        Kernel("ac_linear_bwd_w_f32_pulp_outer", "", _PULP, generator=pulp_outer.WEIGHTS),
+        Kernel("ac_linear_bwd_w_f32_pulp", "", _PULP, generator=pulp.WEIGHT_GRADIENT),
         Kernel("ac_linear_bwd_w_f32_block", "linear_bwd_w_block.c", _FPU),
         Kernel("ac_linear_bwd_w_f32", "linear_bwd_w.c"),
     ),
@@ -141,9 +157,32 @@ LINEAR_STEP = Op(
             lambda N: N * AC_COLUMNS,
         ),
         Kernel("ac_linear_step_f32", "linear_bwd_w.c", _SIMD),  # the compiler vectorises it
+        Kernel("ac_linear_step_f32_pulp_outer", "", _PULP, generator=pulp_outer.WEIGHTS),
+        Kernel("ac_linear_step_f32_pulp", "", _PULP, generator=pulp.WEIGHT_GRADIENT),
         Kernel("ac_linear_step_f32_block", "linear_bwd_w_block.c", _FPU),
         Kernel("ac_linear_step_f32", "linear_bwd_w.c"),
     ),
     cases=(*_CASES, {"N": 2, "C": 9, "K": 6, "weight_decay": 0.1}),
 )
-OPS = (LINEAR_FWD, LINEAR_BWD_X, LINEAR_BWD_W, LINEAR_STEP)
+LINEAR_BWD_STEP = Op(
+    name="linear_bwd_step",
+    doc="dx = dy W, then W and b as linear_step: the whole backward of a layer in one pass over W",
+    signature=Signature.parse("w[K,C], b[K]?, dy[N,K], x[N,C], lr[] -> w[K,C], b[K]?, dx[N,C]"),
+    meaning=_bwd_step,
+    folder=_FOLDER,
+    attrs=Decay,
+    macs=lambda N, C, K: 2 * N * C * K,
+    sizes=(*_SIZES, "weight_decay"),
+    kernels=(
+        Kernel("ac_linear_bwd_step_f32_lanes", "linear_bwd_step_lanes.c", _SIMD, _one_sample),
+        Kernel("ac_linear_bwd_step_f32_pulp", "", _PULP, generator=pulp_outer.WEIGHTS_AND_INPUT),
+        Kernel("ac_linear_bwd_step_f32_block", "linear_bwd_step_block.c", _FPU, _one_sample),
+        Kernel("ac_linear_bwd_step_f32", "linear_bwd_step.c"),
+    ),
+    cases=(
+        *_CASES,
+        {"N": 1, "C": 31, "K": 9, "weight_decay": 0.1},
+        {"N": 2, "C": 9, "K": 6, "weight_decay": 0.1},
+    ),
+)
+OPS = (LINEAR_FWD, LINEAR_BWD_X, LINEAR_BWD_W, LINEAR_STEP, LINEAR_BWD_STEP)

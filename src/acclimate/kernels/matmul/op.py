@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from acclimate.kernels.matmul import pulp
 from acclimate.kernels.op import Kernel, Op, Signature
 
 _FOLDER = Path(__file__).parent
 _SIZES = ("B", "M", "K", "N")
 _SIMD = frozenset({"simd"})
+_PULP = frozenset({"fpu", "xpulp"})
 AC_COLUMNS = 16  # ac_tile.h
 _CASES = (
     {"B": 1, "M": 1, "K": 1, "N": 1},
@@ -37,6 +39,7 @@ MATMUL_NN = Op(
     sizes=_SIZES,
     kernels=(
         Kernel("ac_matmul_nn_f32_tile", "matmul_tile.c", _SIMD, scratch=_scratch),
+        Kernel("ac_matmul_nn_f32_pulp", "", _PULP, generator=pulp.NN),
         Kernel("ac_matmul_nn_f32", "matmul_nn.c"),
     ),
     cases=_CASES,
@@ -51,6 +54,7 @@ MATMUL_NT = Op(
     sizes=_SIZES,
     kernels=(
         Kernel("ac_matmul_nt_f32_tile", "matmul_tile.c", _SIMD, scratch=_scratch),
+        Kernel("ac_matmul_nt_f32_pulp", "", _PULP, generator=pulp.NT),
         Kernel("ac_matmul_nt_f32", "matmul_nt.c"),
     ),
     cases=_CASES,
@@ -65,6 +69,7 @@ MATMUL_TN = Op(
     sizes=_SIZES,
     kernels=(
         Kernel("ac_matmul_tn_f32_tile", "matmul_tile.c", _SIMD, scratch=_scratch),
+        Kernel("ac_matmul_tn_f32_pulp", "", _PULP, generator=pulp.TN),
         Kernel("ac_matmul_tn_f32", "matmul_tn.c"),
     ),
     cases=_CASES,

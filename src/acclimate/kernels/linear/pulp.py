@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fully connected layers as contractions on a PULP core.
+
+Rows are samples, so that a batch of one keeps one input in a register and streams the weights of
+many outputs past it.
+"""
+
+from __future__ import annotations
+
+from acclimate.kernels.pulp.contract import Contraction, grid, line
+from acclimate.kernels.pulp.recipe import Contractions, Recipe, loops, unrolled
+from acclimate.kernels.pulp.result import Result
+from acclimate.kernels.pulp.work import Request
+
+
+def _sizes(request: Request) -> tuple[int, int, int]:
+    v = request.values
+    return int(v["N"]), int(v["C"]), int(v["K"])
+
+
+def _forward(request: Request, unroll: int) -> list[Recipe]:
+    n, c, k = _sizes(request)
+    v = request.values
+    b = "b" in request.operands
+    problem = Contraction(
+        (line(n, c), line(n, k)),
+        (grid((1, 0), (k, c)), grid((1, 0), (k, 1))),
+        unrolled((0,), (0,), loops((c, 1, 1)), unroll),
+        Result("set", v["lo"], v["hi"], bias="columns" if b else ""),
+        ("x", "w", "y", "b" if b else "", ""),
+    )
+    return [Recipe([problem])]
+
+
+def _input_gradient(request: Request, unroll: int) -> list[Recipe]:
+    n, c, k = _sizes(request)
+    problem = Contraction(
+        (line(n, k), line(n, c)),
+        (grid((1, 0), (c, 1)), grid((1, 0), (c, 1))),
+        unrolled((0,), (0,), loops((k, 1, c)), unroll),
+        Result("set"),
+        ("dy", "w", "dx", "", ""),
+    )
+    return [Recipe([problem])]
+
+
+def _weight_gradient(request: Request, unroll: int) -> list[Recipe]:
+    """dw, or with `lr` among the operands the updated weights. One sample is no contraction."""
+    n, c, k = _sizes(request)
+    if n == 1:
+        return []
+    step = "lr" in request.operands
+    weight, bias = ("w", "b") if step else ("dw", "db")
+    sums = bias in request.operands
+    kind = "step" if step else "add" if request.accumulate else "set"
+    decay = request.values["weight_decay"] if step else 0.0
+    problem = Contraction(
+        (line(k, 1), line(k, c)),
+        (grid((1, 0), (c, 1)), grid((1, 0), (c, 1))),
+        unrolled((0,), (0,), loops((n, k, c)), unroll),
+        Result(kind, decay=decay, sums=sums),
+        ("dy", "x", weight, bias if sums else "", "&lr" if step else ""),
+    )
+    return [Recipe([problem])]
+
+
+FORWARD = Contractions(_forward)
+INPUT_GRADIENT = Contractions(_input_gradient)
+WEIGHT_GRADIENT = Contractions(_weight_gradient)

@@ -1,0 +1,311 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Shares a contraction out to cores: choices of blocks and parts, their cost, and their calls."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+
+from acclimate.kernels.pulp.contraction import Block, Walk
+from acclimate.kernels.pulp.function import Core
+from acclimate.kernels.pulp.isa import Instruction, Label, Node, cycles
+from acclimate.kernels.pulp.partition import Numbers, bounds, even, shares, tiles, walks
+from acclimate.kernels.pulp.pointers import Taps
+from acclimate.kernels.pulp.result import Result
+from acclimate.kernels.pulp.work import Choice, Start
+
+_WORD = 4
+_CONFLICTS = 1.03  # cores that meet in a bank, on average
+_MOST_ROWS, _MOST_COLUMNS = 6, 16
+
+
+@dataclass(frozen=True, eq=False)
+class Contraction:
+    """c[i][j] = sum over taps of a b, for rows i and a grid of columns j. Offsets are bytes.
+
+    Args:
+        rows: offsets of a and of c, shape [M].
+        columns: offsets of b and of c, shape [lines, columns per line].
+        taps: the terms of the sums.
+        result: what becomes of them; with `sums`, each row's sum is stored as well.
+        names: operands of a, b, c, bias and rate; empty for none.
+    """
+
+    rows: tuple[Numbers, Numbers]
+    columns: tuple[Numbers, Numbers]
+    taps: Taps
+    result: Result
+    names: tuple[str, str, str, str, str]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Lines and columns per line, in one line where they lie evenly."""
+        lines, width = self.columns[0].shape
+        flat = all(_even(offsets.reshape(-1)) for offsets in self.columns)
+        return (1, lines * width) if flat else (lines, width)
+
+
+def _even(offsets: Numbers) -> bool:
+    steps = np.diff(offsets)
+    return bool((steps == steps[:1]).all())
+
+
+def grid(*axes: tuple[int, int]) -> Numbers:
+    """Offsets of a grid: axes are (count, step in words), outermost first; two dimensions."""
+    (lines, down), (width, right) = axes
+    return (np.arange(lines)[:, None] * down + np.arange(width) * right) * _WORD
+
+
+def line(count: int, step: int) -> Numbers:
+    """Offsets of one axis, given its step in words."""
+    return np.arange(count) * step * _WORD
+
+
+def choices(problem: Contraction, core: Core) -> list[Choice]:
+    """All blocks and partitions that may be worth a look, the most promising first."""
+    rows = len(problem.rows[0])
+    lines, width = problem.shape
+    scored = []
+    for r, (p, q) in _blocks(rows, lines, width, core):
+        for row_parts in _parts(core.cores):
+            if row_parts > rows or core.cores // row_parts > max(1, lines * width):
+                continue
+            score = _slots(problem, core, r, (p, q), row_parts)
+            for rotate in (0, 2) if problem.taps.loops[-1][0] >= 4 and core.cores > 1 else (0,):
+                choice = Choice.of(rows=r, lines=p, columns=q, row_parts=row_parts, rotate=rotate)
+                scored.append((score * (1.0 if rotate else 1.01), str(choice), choice))
+    return [choice for _, _, choice in sorted(scored, key=lambda item: item[:2])]
+
+
+def _blocks(rows: int, lines: int, width: int, core: Core) -> Iterator[tuple[int, tuple[int, int]]]:
+    free = 32 if core.float_registers else 28  # without the pointers
+    for r in range(1, min(rows, _MOST_ROWS) + 1):
+        for q in range(1, min(width, _MOST_COLUMNS) + 1):
+            for p in range(1, min(lines, _MOST_COLUMNS) + 1):
+                c = p * q
+                narrow = q < min(width, 4) and p == 1 and lines == 1
+                if p > 1 and q < width:
+                    continue  # several lines only where a whole line is short
+                if r * c + r + min(2, c) <= free and not narrow:
+                    yield r, (p, q)
+
+
+def _parts(cores: int) -> list[int]:
+    return [n for n in range(1, cores + 1) if cores % n == 0]
+
+
+def _slots(
+    problem: Contraction, core: Core, r: int, tile: tuple[int, int], row_parts: int
+) -> float:
+    """Issue slots of the busiest core, without writing the code."""
+    lines, width = problem.shape
+    most_rows = -(-len(problem.rows[0]) // row_parts)
+    widths = [a * b for a in even(lines, tile[0]) for b in even(width, tile[1])]
+    parts = shares(widths, core.cores // row_parts)
+    taps = problem.taps.count
+    stores = {"set": 1.0, "add": 3.0, "step": 3.0}[problem.result.kind]
+    worst = 0.0
+    for part in parts:
+        total = 0.0
+        for rows in even(most_rows, r):
+            for number in part:
+                c = widths[number]
+                stall = taps if rows == 1 and c == 1 else 0
+                total += taps * (rows * c + rows + c) + stall + rows * c * stores + 24
+        worst = max(worst, total)
+    return worst + 60
+
+
+@cache
+def call_cycles(block: Block, core: Core) -> tuple[float, float, float, float]:
+    """Cycles of one call: fixed, per row block, per outer and per inner step."""
+    nodes = block.write(core)
+
+    def cost(row: int, outer: int, inner: int) -> float:
+        return _cycles(nodes, {"row": row, "outer": outer, "inner": inner}, core.fpu_latency)
+
+    base = cost(0, 0, 0)
+    row = cost(1, 0, 0) - base
+    outer = cost(1, 1, 0) - base - row
+    inner = cost(1, 1, 1) - base - row - outer
+    if not any(block.walk.outer):
+        inner, outer = cost(1, 1, 1) - base - row, 0.0
+    return base, row, outer, inner
+
+
+def _cycles(nodes: Sequence[Node], counts: dict[str, int], latency: int) -> float:
+    """Cycles with the loops in software taken so often."""
+    total, at, straight = 0.0, 0, []
+    while at < len(nodes):
+        node = nodes[at]
+        if isinstance(node, Label) and node.name in counts:
+            end = next(
+                n
+                for n in range(at, len(nodes))
+                if isinstance(other := nodes[n], Instruction)
+                and other.name == "bnez"
+                and other.operands[1] == f"@{node.name}"
+            )
+            inside = _cycles([*nodes[at + 1 : end + 1]], counts, latency)
+            total += counts[node.name] * inside
+            at = end + 1
+            continue
+        straight.append(node)
+        at += 1
+    return total + cycles(straight, latency)
+
+
+def share(problem: Contraction, choice: Choice, core: Core) -> tuple[list[list[Start]], float]:
+    """The calls of every core, and the cycles of the slowest one.
+
+    Raises:
+        OutOfRegisters: the block of this choice does not fit the core.
+    """
+    row_parts = choice["row_parts"]
+    column_parts = core.cores // row_parts
+    cuts = bounds(len(problem.rows[0]), row_parts)
+    blocks = tiles(problem.shape, (choice["lines"], choice["columns"]))
+    parts = shares([len(block) + 1.0 for block in blocks], column_parts)
+    every: list[list[_Call]] = []
+    for part in parts:
+        for row_part in range(row_parts):
+            calls = _calls(problem, choice, range(cuts[row_part], cuts[row_part + 1]), blocks, part)
+            every.append(calls)
+    every = _merge(every)
+    count = problem.taps.loops[-1][0]
+    starts, worst = [], 0.0
+    for number, calls in enumerate(every):
+        start = number * choice["rotate"] % count
+        starts.append([call.start(problem, start) for call in calls])
+        worst = max(worst, sum(call.cycles(core) for call in calls))
+    return starts, worst * (_CONFLICTS if core.cores > 1 else 1.0)
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A walk of one kernel: byte offsets of its first block, and how far it goes."""
+
+    block: Block
+    a: int
+    b: int
+    c: int
+    bias: int
+    rows: int
+    outer: int
+    inner: int
+
+    def start(self, problem: Contraction, start: int) -> Start:
+        a, b, c, bias, rate = problem.names
+        return Start(
+            self.block,
+            (
+                (a, self.a // _WORD),
+                (b, self.b // _WORD),
+                (c, self.c // _WORD),
+                (bias, self.bias // _WORD) if bias else ("NULL", 0),
+                ("", self.rows),
+                ("", self.outer),
+                ("", self.inner),
+                ("", start if self.block.rotates else 0),
+                (rate or "NULL", 0),
+            ),
+        )
+
+    def cycles(self, core: Core) -> float:
+        base, row, outer, inner = call_cycles(self.block, core)
+        return base + self.rows * (row + self.outer * (outer + self.inner * inner))
+
+
+def _calls(
+    problem: Contraction, choice: Choice, rows: range, blocks: Sequence[Numbers], part: range
+) -> list[_Call]:
+    """The calls of one core: rows x column blocks, by form."""
+    found = []
+    result, rotates = problem.result, choice["rotate"] > 0
+    plain = replace(result, sums=False)
+    by_row = _WORD if result.bias == "rows" else 0
+    for group, (step_a, step_c, step), count in _row_walks(problem, rows, choice["rows"]):
+        a, c = (offsets[group] for offsets in problem.rows)
+        form_a, form_c = _relative(a), _relative(c)
+        for (form_b, form), numbers in _forms(problem, blocks, part).items():
+            places = [_place(problem, blocks[n]) for n in numbers]
+            for at, outer, inner, outer_step, inner_step in walks(places):
+                b, column, bias = places[at]
+                walk = Walk((step_a, step_c, step * by_row), _three(outer_step), _three(inner_step))
+                block = Block(form_a, form_b, form_c, form, problem.taps, plain, walk, rotates)
+                at_bias = bias + group[0] * by_row
+                at_c = int(c[0]) + column
+                found.append(_Call(block, int(a[0]), b, at_c, at_bias, count, outer, inner))
+        if result.sums and part.start == 0 and len(part):
+            walk = Walk((step_a, step_c, step * _WORD))
+            block = Block(form_a, (), form_c, (), problem.taps, result, walk, rotates)
+            at_bias = group[0] * _WORD
+            found.append(_Call(block, int(a[0]), 0, int(c[0]), at_bias, count, 1, 1))
+    return found
+
+
+def _three(step: tuple[int, ...]) -> tuple[int, int, int]:
+    return step[0], step[1], step[2]
+
+
+def _relative(offsets: Numbers) -> tuple[int, ...]:
+    return tuple(int(n) for n in offsets - offsets[0])
+
+
+def _row_walks(
+    problem: Contraction, rows: range, most: int
+) -> Iterator[tuple[list[int], tuple[int, int, int], int]]:
+    """Rows of the first block, step (a, c, index) to the next, and number of blocks."""
+    groups, at = [], rows.start
+    for height in even(len(rows), most) if rows else ():
+        groups.append(list(range(at, at + height)))
+        at += height
+    for height in sorted({len(group) for group in groups}, reverse=True):
+        same = [group for group in groups if len(group) == height]
+        places = [(int(problem.rows[0][g[0]]), int(problem.rows[1][g[0]]), g[0]) for g in same]
+        for first, outer, inner, _, step in walks(places):
+            for repeat in range(outer):
+                yield same[first + repeat * inner], _three(step), inner
+
+
+def _forms(
+    problem: Contraction, blocks: Sequence[Numbers], part: range
+) -> dict[tuple[tuple[int, ...], tuple[int, ...]], list[int]]:
+    """Column blocks by the offsets of their columns from the first one."""
+    forms = defaultdict(list)
+    b, c = (offsets.reshape(-1) for offsets in problem.columns)
+    for number in part:
+        columns = blocks[number]
+        forms[_relative(b[columns]), _relative(c[columns])].append(number)
+    return dict(forms)
+
+
+def _place(problem: Contraction, columns: Numbers) -> tuple[int, int, int]:
+    first = columns[0]
+    b, c = (int(offsets.reshape(-1)[first]) for offsets in problem.columns)
+    return b, c, int(first) * _WORD if problem.result.bias == "columns" else 0
+
+
+def _merge(every: list[list[_Call]]) -> list[list[_Call]]:
+    """Lets walks of one step use the kernel of a longer walk: a loop that runs once has no step."""
+    blocks = {call.block for calls in every for call in calls}
+
+    def steps(block: Block) -> int:
+        walk = block.walk
+        return sum(any(step) for step in (walk.rows, walk.outer, walk.inner))
+
+    def covers(other: Block, block: Block) -> bool:
+        mine, theirs = block.walk, other.walk
+        same = replace(other, walk=mine) == block
+        pairs = ((mine.rows, theirs.rows), (mine.outer, theirs.outer), (mine.inner, theirs.inner))
+        return same and all(a == b or not any(a) for a, b in pairs)
+
+    best = {}
+    for block in blocks:
+        able = [other for other in blocks if covers(other, block)]
+        best[block] = max(able, key=lambda other: (steps(other), str(other.walk)))
+    return [[replace(call, block=best[call.block]) for call in calls] for calls in every]

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What surrounds the kernels in assembly of a PULP core. */
+#ifndef AC_PULP_H
+#define AC_PULP_H
+
+#include "../ac.h"
+
+/* Copies planes [channels, height, width] into the middle of zeros: canvas[channels, rows, columns], with
+ * pixel (0, 0) at (top, left); both may be negative. Cores share the channels, or the rows of few. */
+static inline void ac_canvas_f32(float *canvas, const float *x, int32_t channels, int32_t height,
+                                 int32_t width, int32_t top, int32_t left, int32_t rows, int32_t columns,
+                                 int32_t core, int32_t cores) {
+    const int32_t begin = ac_split(channels * rows, core, cores);
+    const int32_t end = ac_split(channels * rows, core + 1, cores);
+    const int32_t first = left < 0 ? 0 : left < columns ? left : columns;
+    const int32_t seen = left + width < first ? first : left + width;
+    const int32_t last = seen < columns ? seen : columns;
+    int32_t channel = begin / rows;
+    int32_t row = begin % rows;
+    for (int32_t i = begin; i < end; i++) {
+        float *const to = canvas + i * columns;
+        const int32_t h = row - top;
+        const int32_t inside = h >= 0 && h < height;
+        const float *const from = x + (channel * height + (inside ? h : 0)) * width;
+        const int32_t stop = inside ? first : columns;
+        for (int32_t w = 0; w < stop; w++) {
+            to[w] = 0.0f;
+        }
+        if (inside) {
+            for (int32_t w = first; w < last; w++) {
+                to[w] = from[w - left];
+            }
+            for (int32_t w = last; w < columns; w++) {
+                to[w] = 0.0f;
+            }
+        }
+        row++;
+        if (row == rows) {
+            row = 0;
+            channel++;
+        }
+    }
+}
+
+/* x[0 .. n] = 0 */
+static inline void ac_clear_f32(float *x, int32_t n, int32_t core, int32_t cores) {
+    const int32_t end = ac_split(n, core + 1, cores);
+    for (int32_t i = ac_split(n, core, cores); i < end; i++) {
+        x[i] = 0.0f;
+    }
+}
+
+/* y = x */
+static inline void ac_copy_f32(float *restrict y, const float *restrict x, int32_t n, int32_t core,
+                               int32_t cores) {
+    const int32_t end = ac_split(n, core + 1, cores);
+    for (int32_t i = ac_split(n, core, cores); i < end; i++) {
+        y[i] = x[i];
+    }
+}
+
+/* y = y + x */
+static inline void ac_add_f32(float *restrict y, const float *restrict x, int32_t n, int32_t core,
+                              int32_t cores) {
+    const int32_t end = ac_split(n, core + 1, cores);
+    for (int32_t i = ac_split(n, core, cores); i < end; i++) {
+        y[i] += x[i];
+    }
+}
+
+/* w = w - lr (g + decay w) */
+static inline void ac_descend_f32(float *restrict w, const float *restrict g, int32_t n, float lr,
+                                  float decay, int32_t core, int32_t cores) {
+    const float keep = 1.0f - lr * decay;
+    const int32_t end = ac_split(n, core + 1, cores);
+    for (int32_t i = ac_split(n, core, cores); i < end; i++) {
+        w[i] = keep * w[i] - lr * g[i];
+    }
+}
+
+#endif

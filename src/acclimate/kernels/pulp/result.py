@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What becomes of the sums of a block: where they begin, and how they reach memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf
+
+import numpy as np
+
+from acclimate.kernels.pulp.function import Function
+from acclimate.kernels.pulp.isa import IMMEDIATE, Code
+
+_AT_ONCE = 4  # loads in flight before the first of them is used
+
+
+@dataclass(frozen=True)
+class Result:
+    """The end of a sum s.
+
+    Args:
+        kind: `set`: c = clamp(s + bias); `add`: c = c + s; `step`: c = c - rate (s + decay c).
+        lo: lower bound of the clamp.
+        hi: upper bound of the clamp.
+        decay: L2 weight decay of `step`.
+        bias: `rows` or `columns`, whose index the bias has; empty for none.
+        sums: sums of a over the taps, per row, go where `bias` points, in the same way as c.
+    """
+
+    kind: str = "set"
+    lo: float = -inf
+    hi: float = inf
+    decay: float = 0.0
+    bias: str = ""
+    sums: bool = False
+
+    def prepare(self, f: Function, address: str, free: Sequence[str]) -> None:
+        """Slots for -rate, and for 1 - rate decay; three free registers for floats."""
+        if self.kind != "step":
+            return
+        rate, decay, one = free[:3]
+        f.fetch(address, "rate")
+        f.code(f.load, rate, 0, address)
+        f.code("fsgnjn.s", rate, rate, rate)
+        f.code(f.store, rate, f.slot("negative"), "sp")
+        if self.decay:
+            f.constant(decay, bits(self.decay), address)
+            f.constant(one, bits(1.0), address)
+            f.code("fmadd.s", rate, rate, decay, one)
+            f.code(f.store, rate, f.slot("keep"), "sp")
+
+    def start(
+        self,
+        f: Function,
+        sums: Sequence[Sequence[str]],
+        row_sums: Sequence[str],
+        at: str,
+        peeled: bool,
+        last: int,
+    ) -> None:
+        """Gives the sums their first value.
+
+        Args:
+            f: the function.
+            sums: registers by row and column.
+            row_sums: registers by row.
+            at: a free register for an address.
+            peeled: the first tap sets the sums; the bias of a row waits in the last column.
+            last: the column that every tap comes to last.
+        """
+        zero = "fmv.w.x" if f.core.float_registers else "mv"
+        for register in row_sums:
+            f.code(zero, register, "x0")
+        if self.bias:
+            f.fetch(at, "bias_at")
+        if self.bias == "columns":
+            for column, register in enumerate(sums[0]):
+                f.code(f.load, register, 4 * column, at)
+            for row in sums[1:]:
+                for source, register in zip(sums[0], row, strict=True):
+                    f.code(f.move, register, source)
+            return
+        for number, row in enumerate(sums):
+            if self.bias:
+                f.code(f.load, row[last], 4 * number, at)
+        for row in sums if not peeled else ():
+            for register in row:
+                if not self.bias:
+                    f.code(zero, register, "x0")
+                elif register != row[last]:
+                    f.code(f.move, register, row[last])
+
+    def multiply(self, code: Code, total: str, a: str, b: str, first: bool, waiting: str) -> None:
+        """total += a b; the first tap sets it to a b, or to a b plus the bias in `waiting`."""
+        if first and not self.bias:
+            code("fmul.s", total, a, b)
+        else:
+            code("fmadd.s", total, a, b, waiting if first and self.bias == "rows" else total)
+
+
+def bits(value: float) -> int:
+    """The signed word that holds a float."""
+    return int(np.float32(value).view(np.int32))
+
+
+class ResultWriter:
+    """Writes sums to memory.
+
+    Args:
+        f: the function.
+        result: what becomes of them.
+        integers: free registers for addresses.
+        reals: free registers for floats; the same list where both are of one kind.
+    """
+
+    def __init__(self, f: Function, result: Result, integers: list[str], reals: list[str]) -> None:
+        self.f, self.result = f, result
+        self.integers, self.reals = integers, reals
+        self.at, self.far = self.integers.pop(0), self.integers.pop(0)
+        self.passed = 0
+
+    def write(self, places: Sequence[tuple[str, int]], pointer: str) -> None:
+        """Writes registers to byte offsets from the address in a slot."""
+        f = self.f
+        f.fetch(self.at, pointer)
+        self.passed = 0
+        if self.result.kind == "set":
+            for register, offset in places:
+                f.code(f.store, register, self.reach(offset), self.at)
+            return
+        free = list(self.reals)
+        rate = keep = ""
+        if self.result.kind == "step":
+            rate = free.pop(0)
+            f.code(f.load, rate, f.slot("negative"), "sp")
+            if self.result.decay:
+                keep = free.pop(0)
+                f.code(f.load, keep, f.slot("keep"), "sp")
+        at_once = min(_AT_ONCE, len(free))
+        group: list[tuple[str, int]] = []
+        for place in places:
+            if len(group) == at_once or (group and place[1] - group[0][1] not in IMMEDIATE):
+                self.update(group, free, rate, keep)
+                group = []
+            group.append(place)
+        self.update(group, free, rate, keep)
+
+    def clamp(self, registers: Sequence[str]) -> None:
+        """Clamps sums in their registers."""
+        for name, limit, none in (
+            ("fmax.s", self.result.lo, -inf),
+            ("fmin.s", self.result.hi, inf),
+        ):
+            if limit == none:
+                continue
+            bound = self.bound(limit)
+            for register in registers:
+                self.f.code(name, register, register, bound)
+
+    def bound(self, limit: float) -> str:
+        """A register that holds a bound; the zero register where that is one of floats too."""
+        if limit == 0.0 and not self.f.core.float_registers:
+            return "x0"
+        self.f.constant(self.reals[0], bits(limit), self.far)
+        return self.reals[0]
+
+    def update(
+        self, places: Sequence[tuple[str, int]], free: Sequence[str], rate: str, keep: str
+    ) -> None:
+        """Read, change, write back, for a few values at once so that no load is waited for."""
+        f = self.f
+        pairs = list(zip(free, places, strict=False))
+        offsets = self.reach_all([offset for _, offset in places])
+        for (old, _), offset in zip(pairs, offsets, strict=True):
+            f.code(f.load, old, offset, self.at)
+        if keep:
+            for old, _ in pairs:
+                f.code("fmul.s", old, old, keep)
+        for old, (register, _) in pairs:
+            if rate:
+                f.code("fmadd.s", old, register, rate, old)
+            else:
+                f.code("fadd.s", old, old, register)
+        for (old, _), offset in zip(pairs, offsets, strict=True):
+            f.code(f.store, old, offset, self.at)
+
+    def reach(self, offset: int) -> int:
+        """The immediate for a byte offset; moves the pointer where that is too far."""
+        if offset - self.passed not in IMMEDIATE:
+            self.f.code.add(self.at, offset - self.passed, self.far)
+            self.passed = offset
+        return offset - self.passed
+
+    def reach_all(self, offsets: Sequence[int]) -> list[int]:
+        """Immediates for several offsets from one place of the pointer."""
+        if any(offset - self.passed not in IMMEDIATE for offset in offsets):
+            self.f.code.add(self.at, offsets[0] - self.passed, self.far)
+            self.passed = offsets[0]
+        return [offset - self.passed for offset in offsets]
