@@ -16,6 +16,7 @@ from acclimate.cli.options import EXAMPLE
 from acclimate.cli.report import report_verb
 from acclimate.cli.run import run_verb
 from acclimate.cli.targets import targets_verb
+from acclimate.cli.tune import tune_verb
 from acclimate.cli.verb import Verb
 
 app = typer.Typer(
@@ -29,6 +30,7 @@ app = typer.Typer(
 app.command("compile", cls=Verb, epilog=EXAMPLE)(compile_verb)
 app.command("run", cls=Verb, epilog=EXAMPLE)(run_verb)
 app.command("report", cls=Verb, epilog=EXAMPLE)(report_verb)
+app.command("tune", cls=Verb, epilog=EXAMPLE)(tune_verb)
 app.command("demo", cls=Verb)(demo_verb)
 app.command("targets", cls=Verb)(targets_verb)
 app.command("doctor", cls=Verb)(doctor_verb)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which kernel computes which call."""
+"""Which kernel computes which call: by measurement where there is one."""
 
 from acclimate.tune.select import applicable, select_kernels
 

@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Gives every call its kernel and its scratch memory."""
+"""Gives every call its kernel and its scratch memory: the tuned one, or the most promising."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import replace
+from itertools import islice
 
 from acclimate.kernels.op import Kernel, pick
 from acclimate.kernels.pulp.function import Core, OutOfRegisters
 from acclimate.kernels.pulp.work import Choice, Request, Work
 from acclimate.program import Buffer, Call, Program, Role, View, describe
 from acclimate.targets import Target
+from acclimate.tune.cache import find_record
+from acclimate.tune.workload import Workload, machine_name, request_of, scratch_words
+
+_WRITTEN = 4  # choices whose code is written before one is taken without a measurement
 
 
 def applicable(call: Call, features: Set[str]) -> list[Kernel]:
@@ -24,30 +29,20 @@ def applicable(call: Call, features: Set[str]) -> list[Kernel]:
     ]
 
 
-def request_of(call: Call, core: Core) -> Request:
-    """A call as generators see it."""
-    pairs = [
-        *zip(call.op.signature.inputs, call.inputs, strict=True),
-        *zip(call.op.signature.outputs, call.outputs, strict=True),
-    ]
-    present = frozenset(operand.name for operand, view in pairs if view is not None)
-    return Request(call.values(), present, call.accumulate, core)
-
-
-def select_kernels(program: Program, target: Target) -> Program:
-    """Takes the first applicable kernel of every call and adds the scratch that it needs.
+def select_kernels(program: Program, target: Target, *, tuned: bool = True) -> Program:
+    """Takes a kernel for every call and adds the scratch that it needs.
 
     Args:
         program: calls without kernels, or with kernels of another target, which are replaced.
         target: what the kernels run on; a kernel of one function has scratch for each core.
+        tuned: what was measured decides; else the first applicable kernel of the declaration.
     """
     buffers = {name: b for name, b in program.buffers.items() if b.role is not Role.SCRATCH}
     entries = {}
-    core = Core.of(target)
     for entry in program.entries.values():
         calls = []
         for call in entry.calls:
-            chosen, words = _choose(call, target, core)
+            chosen, words = _choose(call, target, tuned)
             if words:
                 name = _scratch_name(entry.name, call, buffers)
                 buffers[name] = Buffer(name, (words,), "f32", Role.SCRATCH, call.source)
@@ -57,29 +52,51 @@ def select_kernels(program: Program, target: Target) -> Program:
     return replace(program, buffers=buffers, entries=entries)
 
 
-def _choose(call: Call, target: Target, core: Core) -> tuple[Call, int]:
+def _choose(call: Call, target: Target, tuned: bool) -> tuple[Call, int]:
     """The call with its kernel, and the words of its scratch."""
     call = replace(call, kernel=None, scratch=None, choice=None, work=None)
-    for kernel in applicable(call, target.features):
+    kernels = applicable(call, target.features) if call.op.kernels else []
+    found = _tuned(call, kernels, target) if tuned and len(kernels) > 1 else None
+    for kernel in kernels if found is None else ():
         if kernel.generator is None:
-            words = int(pick(kernel.scratch, call.values())) * target.cores
-            return replace(call, kernel=kernel), words
-        found = _first_fitting(kernel, request_of(call, core))
-        if found is not None:
-            choice, work = found
+            return replace(call, kernel=kernel), scratch_words(kernel, call, target)
+        written = most_promising(kernel, request_of(call, Core.of(target)))
+        if written is not None:
+            choice, work = written
             return replace(call, kernel=kernel, choice=choice, work=work), work.scratch
-    return call, 0
+    return found or (call, 0)
 
 
-def _first_fitting(kernel: Kernel, request: Request) -> tuple[Choice, Work] | None:
-    """The most promising choice that fits the core."""
+def _tuned(call: Call, kernels: list[Kernel], target: Target) -> tuple[Call, int] | None:
+    """The call with the kernel that was measured to be the fastest."""
+    record = find_record(machine_name(target), str(Workload.of(call)))
+    symbols = {kernel.symbol: kernel for kernel in kernels}
+    if record is None or record.best.kernel not in symbols:
+        return None
+    kernel, choice = symbols[record.best.kernel], record.best.choice
+    if kernel.generator is None or choice is None:
+        return replace(call, kernel=kernel), scratch_words(kernel, call, target)
+    try:
+        work = kernel.generator.write(request_of(call, Core.of(target)), choice)
+    except (OutOfRegisters, KeyError):  # a record of an older version
+        return None
+    return replace(call, kernel=kernel, choice=choice, work=work), work.scratch
+
+
+def fitting(kernel: Kernel, request: Request) -> Iterator[tuple[Choice, Work]]:
+    """The choices of a generator that fit the core, the most promising first."""
     assert kernel.generator is not None
     for choice in kernel.generator.choices(request):
         try:
-            return choice, kernel.generator.write(request, choice)
+            yield choice, kernel.generator.write(request, choice)
         except OutOfRegisters:
             continue
-    return None
+
+
+def most_promising(kernel: Kernel, request: Request) -> tuple[Choice, Work] | None:
+    """Of the first choices that fit the core, the one with the fewest issue slots."""
+    found = islice(fitting(kernel, request), _WRITTEN)
+    return min(found, key=lambda pair: pair[1].cycles, default=None)
 
 
 def _scratch_name(entry: str, call: Call, taken: Mapping[str, Buffer]) -> str:

@@ -43,7 +43,8 @@ class Backward:
             if (self.gradient and row_parts > 1) or row_parts > rows:
                 continue
             widest = -(-columns // (cores // row_parts))
-            for width in range(1, min(widest, _MOST_COLUMNS) + 1):
+            widths = {tuple(even(widest, w)): w for w in range(_MOST_COLUMNS, 0, -1)}
+            for width in widths.values():
                 for rotate in (0, 3) if cores > 1 and rows // row_parts >= 4 else (0,):
                     choice = Choice.of(columns=width, row_parts=row_parts, rotate=rotate)
                     tall = -(-rows // row_parts)

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 
@@ -19,7 +20,8 @@ from acclimate.kernels.pulp.result import Result
 from acclimate.kernels.pulp.work import Choice, Start
 
 _WORD = 4
-_CONFLICTS = 1.03  # cores that meet in a bank, on average
+_CONFLICTS = 1.01  # cores that meet in a bank, on average
+_CONFLICTS_IN_STEP = 1.15  # where all stream rows that begin in one bank
 _MOST_ROWS, _MOST_COLUMNS = 6, 16
 
 
@@ -69,15 +71,22 @@ def choices(problem: Contraction, core: Core) -> list[Choice]:
     """All blocks and partitions that may be worth a look, the most promising first."""
     rows = len(problem.rows[0])
     lines, width = problem.shape
-    scored = []
+    rotations = (0, 2) if problem.taps.loops[-1][0] >= 4 and core.cores > 1 else (0,)
+    scored, seen = [], set()
     for r, (p, q) in _blocks(rows, lines, width, core):
         for row_parts in _parts(core.cores):
-            if row_parts > rows or core.cores // row_parts > max(1, lines * width):
+            cut = (*even(-(-rows // row_parts), r), 0, *even(lines, p), 0, *even(width, q))
+            column_parts = core.cores // row_parts
+            too_many = row_parts > rows or column_parts > max(1, lines * width)
+            if too_many or (row_parts, cut) in seen:
                 continue
+            seen.add((row_parts, cut))
             score = _slots(problem, core, r, (p, q), row_parts)
-            for rotate in (0, 2) if problem.taps.loops[-1][0] >= 4 and core.cores > 1 else (0,):
+            for rotate in rotations:
                 choice = Choice.of(rows=r, lines=p, columns=q, row_parts=row_parts, rotate=rotate)
-                scored.append((score * (1.0 if rotate else 1.01), str(choice), choice))
+                # Cores that stream one row of weights each meet in a bank; blocks drift apart.
+                usual = bool(rotate) == (r == 1)
+                scored.append((score * (1.0 if usual else 1.02), str(choice), choice))
     return [choice for _, _, choice in sorted(scored, key=lambda item: item[:2])]
 
 
@@ -171,9 +180,13 @@ def share(problem: Contraction, choice: Choice, core: Core) -> tuple[list[list[S
     blocks = tiles(problem.shape, (choice["lines"], choice["columns"]))
     parts = shares([len(block) + 1.0 for block in blocks], column_parts)
     every: list[list[_Call]] = []
-    for part in parts:
-        for row_part in range(row_parts):
-            calls = _calls(problem, choice, range(cuts[row_part], cuts[row_part + 1]), blocks, part)
+    for column_part, part in enumerate(parts):
+        for first, end in pairwise(cuts):
+            calls = _calls(problem, choice, range(first, end), blocks, part)
+            if problem.result.sums:
+                own = bounds(end - first, column_parts)
+                rows = range(first + own[column_part], first + own[column_part + 1])
+                calls += _sums(problem, choice, rows)
             every.append(calls)
     every = _merge(every)
     count = problem.taps.loops[-1][0]
@@ -182,7 +195,10 @@ def share(problem: Contraction, choice: Choice, core: Core) -> tuple[list[list[S
         start = number * choice["rotate"] % count
         starts.append([call.start(problem, start) for call in calls])
         worst = max(worst, sum(call.cycles(core) for call in calls))
-    return starts, worst * (_CONFLICTS if core.cores > 1 else 1.0)
+    if core.cores > 1:
+        drifting = choice["rotate"] > 0 or choice["rows"] > 1
+        worst *= _CONFLICTS if drifting else _CONFLICTS_IN_STEP
+    return starts, worst
 
 
 @dataclass(frozen=True)
@@ -240,11 +256,20 @@ def _calls(
                 at_bias = bias + group[0] * by_row
                 at_c = int(c[0]) + column
                 found.append(_Call(block, int(a[0]), b, at_c, at_bias, count, outer, inner))
-        if result.sums and part.start == 0 and len(part):
-            walk = Walk((step_a, step_c, step * _WORD))
-            block = Block(form_a, (), form_c, (), problem.taps, result, walk, rotates)
-            at_bias = group[0] * _WORD
-            found.append(_Call(block, int(a[0]), 0, int(c[0]), at_bias, count, 1, 1))
+    return found
+
+
+def _sums(problem: Contraction, choice: Choice, rows: range) -> list[_Call]:
+    """The calls for the sums of rows."""
+    found = []
+    for group, (step_a, step_c, step), count in _row_walks(problem, rows, _MOST_ROWS):
+        a, c = (offsets[group] for offsets in problem.rows)
+        walk = Walk((step_a, step_c, step * _WORD))
+        block = Block(
+            _relative(a), (), _relative(c), (), problem.taps, problem.result, walk,
+            choice["rotate"] > 0,
+        )  # fmt: skip
+        found.append(_Call(block, int(a[0]), 0, int(c[0]), group[0] * _WORD, count, 1, 1))
     return found
 
 

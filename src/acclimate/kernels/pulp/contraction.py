@@ -99,13 +99,15 @@ class _Writer:
         self.block, self.core = block, core
         taps = block.taps
         _, step_a, step_b = taps.loops[0]
-        self.a = Pointers(block.rows, taps.a, step_a)
-        self.b = Pointers(block.columns, taps.b, step_b if block.columns else 0)
+        indexed = not core.float_registers
+        self.a = Pointers(block.rows, taps.a, step_a, indexed)
+        self.b = Pointers(block.columns, taps.b, step_b if block.columns else 0, indexed)
         self.f = f = Function(ARGUMENTS, core)
         self.at_a = [f.integer() for _ in self.a.groups]
         self.at_b = [f.integer() for _ in self.b.groups]
         # Registers for steps that no immediate holds; float loads have no post-increment at all.
         far = {step for step in (self.a.step, self.b.step) if step not in IMMEDIATE}
+        far |= {pointers.far for pointers in (self.a, self.b) if pointers.far}
         self.steps = {step: f.integer() for step in sorted(far)}
         self.sums = [f.reals(len(block.columns)) for _ in block.rows]
         self.row_sums = f.reals(len(block.rows)) if block.result.sums else []
@@ -290,10 +292,12 @@ class _Writer:
         return code
 
     def _load(self, code: Code, register: str, pointers: Pointers, line: int, tap: int) -> None:
-        number, offset, moves = pointers.place(line, tap)
-        at = (self.at_a if pointers is self.a else self.at_b)[number]
-        if not moves or self.core.float_registers:
-            code(self.f.load, register, offset, at)
+        access = pointers.place(line, tap)
+        at = (self.at_a if pointers is self.a else self.at_b)[access.pointer]
+        if access.far:
+            code("lw+r", register, at, self.steps[pointers.far])
+        elif not access.moves or self.core.float_registers:
+            code(self.f.load, register, access.offset, at)
         elif pointers.step in self.steps:
             code("lw!r", register, at, self.steps[pointers.step])
         else:

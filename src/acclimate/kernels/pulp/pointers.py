@@ -6,11 +6,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 from acclimate.kernels.pulp.function import OutOfRegisters
 from acclimate.kernels.pulp.isa import IMMEDIATE
 
 Offsets = tuple[int, ...]
+_LEAST_PAIRED = 4  # pointers: with fewer, the register for the distance saves nothing
 
 
 @dataclass(frozen=True)
@@ -36,14 +38,39 @@ class Taps:
         return total
 
 
-class Pointers:
-    """Registers that walk over one operand. Each serves the rows whose offsets an immediate holds.
+@dataclass(frozen=True)
+class Access:
+    """How a value is loaded.
 
-    The last load of a body through a register moves it on; all other offsets are relative to that.
+    Args:
+        pointer: number of the register.
+        offset: immediate.
+        far: the register that holds `Pointers.far` is added instead.
+        moves: this load moves the pointer on.
     """
 
-    def __init__(self, lines: Offsets, taps: Offsets, step: int) -> None:
+    pointer: int
+    offset: int
+    far: bool
+    moves: bool
+
+
+class Pointers:
+    """Registers that walk over one operand. Each serves the lines whose offsets an immediate holds.
+
+    The last load of a body through a register moves it on; all other offsets are relative to that.
+
+    Args:
+        lines: byte offsets of rows or columns.
+        taps: byte offsets of the taps of a body.
+        step: from body to body.
+        indexed: loads may add two registers: lines too far apart for an immediate then share one
+            pointer and the distance between them in pairs.
+    """
+
+    def __init__(self, lines: Offsets, taps: Offsets, step: int, indexed: bool = False) -> None:
         self.step = step
+        self.far = 0
         self.groups: list[tuple[int, list[int]]] = []  # base offset, lines
         self.taps = taps
         waiting = sorted(range(len(lines)), key=lines.__getitem__)
@@ -52,6 +79,23 @@ class Pointers:
             group = self._largest(waiting)
             waiting = waiting[len(group) :]
             self.groups.append((self._base(group), group))
+
+        if indexed:
+            self._pair()
+
+    def _pair(self) -> None:
+        """Lets every second pointer go, where lines lie evenly and a body has one tap."""
+        bases = [base for base, _ in self.groups]
+        gaps = {b - a for a, b in pairwise(bases)}
+        single = len(self.taps) == 1 and all(len(group) == 1 for _, group in self.groups)
+        if len(bases) < _LEAST_PAIRED or len(gaps) > 1 or not single:
+            return
+        self.far = gaps.pop()
+        pairs = [self.groups[n : n + 2] for n in range(0, len(self.groups), 2)]
+        # The pointer is of the first line, which comes last since its load moves the pointer.
+        self.groups = [
+            (pair[0][0], [line for _, group in reversed(pair) for line in group]) for pair in pairs
+        ]
 
     def _largest(self, waiting: Sequence[int]) -> list[int]:
         for count in range(len(waiting), 1, -1):
@@ -81,9 +125,11 @@ class Pointers:
         """All lines, every leader after the others of its group."""
         return [line for _, group in self.groups for line in group]
 
-    def place(self, line: int, tap: int) -> tuple[int, int, bool]:
-        """Number of the pointer, immediate offset, and whether this load moves the pointer."""
+    def place(self, line: int, tap: int) -> Access:
+        """How the value of a line at a tap is loaded."""
         number = next(n for n, (_, group) in enumerate(self.groups) if line in group)
         base, group = self.groups[number]
         last = tap == len(self.taps) - 1 and line == group[-1]
-        return number, self.lines[line] + self.taps[tap] - base, last and self.step != 0
+        far = self.far > 0 and line != group[-1]
+        offset = 0 if far else self.lines[line] + self.taps[tap] - base
+        return Access(number, offset, far, last and self.step != 0)
