@@ -21,15 +21,17 @@ FRAMES, COEFFICIENTS = 49, 10
 
 @dataclass(frozen=True)
 class DscnnSize:
-    """One size: channels, stride of conv1 in (time, frequency), stride of each block."""
+    """One size: channels, stride of conv1 in (time, frequency), stride of each block, input."""
 
     channels: int
     conv1_stride: tuple[int, int]
     block_strides: tuple[tuple[int, int], ...]
+    shape: tuple[int, int] = (FRAMES, COEFFICIENTS)
 
 
 DSCNN_SIZES = {
-    "XS": DscnnSize(16, (2, 2), ((1, 1),) * 4),
+    # 195,136 multiply-accumulates a step, as TrainDeeploy's: it follows that maps have 32 pixels.
+    "XS": DscnnSize(16, (2, 2), ((1, 1),) * 4, (16, 8)),
     "S": DscnnSize(64, (2, 2), ((1, 1),) * 4),
     "M": DscnnSize(172, (2, 1), ((2, 2), *((1, 1),) * 3)),
     "L": DscnnSize(276, (2, 1), ((2, 2), *((1, 1),) * 4)),
@@ -37,7 +39,7 @@ DSCNN_SIZES = {
 
 
 class DSCNN(nn.Module):
-    """Keyword spotter x[N,1,49,10] -> logits[N,classes].
+    """Keyword spotter x[N,1,49,10] -> logits[N,classes]; size XS takes x[N,1,16,8].
 
     Args:
         size: "XS", "S", "M" or "L".
@@ -50,7 +52,7 @@ class DSCNN(nn.Module):
             raise BadOption(f"DSCNN has no size {size!r}", hint=nearest(size, DSCNN_SIZES))
         spec = DSCNN_SIZES[size]
         C, (step_t, step_f) = spec.channels, spec.conv1_stride
-        H, W = FRAMES, COEFFICIENTS
+        H, W = spec.shape
         self.pad1, self.conv1 = same_conv2d(1, C, (10, 4), spec.conv1_stride, (H, W))
         self.bn1 = nn.BatchNorm2d(C)
         H, W = -(-H // step_t), -(-W // step_f)
@@ -62,7 +64,7 @@ class DSCNN(nn.Module):
         self.fc1 = nn.Linear(C, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x[N,1,49,10] -> logits[N,classes]."""
+        """x[N,1,*shape] -> logits[N,classes]."""
         x = F.relu(self.bn1(self.conv1(self.pad1(x))))  # [N,C,25,5] (S), [N,C,25,10] (M, L)
         logits: Tensor = self.fc1(global_average(self.blocks(x)))
         return logits

@@ -123,22 +123,19 @@ class _Writer:
         f.code.label("row")
         with_bias = self.block.result.bias or self.block.result.sums
         columns = ("b", "c", "bias") if with_bias else ("b", "c")
-        for name in columns:
-            self._copy(name, f"{name}_at")
+        self._copy(columns, "", "_at")
         if any(walk.outer):
-            self._copy("outer", "outer_left")
+            self._copy(("outer",), "", "_left")
             f.code.label("outer")
-            for name in columns:
-                self._copy(f"{name}_at", f"{name}_outer")
+            self._copy(columns, "_at", "_outer")
         if any(walk.inner):
-            self._copy("inner", "inner_left")
+            self._copy(("inner",), "", "_left")
             f.code.label("inner")
         self._block()
         if any(walk.inner):
             self._advance("inner", [f"{name}_at" for name in columns], walk.inner)
         if any(walk.outer):
-            for name in columns:
-                self._copy(f"{name}_outer", f"{name}_at")
+            self._copy(columns, "_outer", "_at")
             self._advance("outer", [f"{name}_at" for name in columns], walk.outer)
         self._advance("row", ["a", *columns[1:]], walk.rows)
         return f.finish()
@@ -149,41 +146,58 @@ class _Writer:
         busy = {self.count, self.other}
         every = [*self.row_sums, *chain(*self.sums), *self.values_a, *self.values_b, *f.floats]
         block.result.prepare(f, self.count, [name for name in every if name not in busy])
-        if block.rotates:
-            x, y = self.count, self.other
-            for name, step in zip("ab", block.taps.loops[-1][1:], strict=True):
+        x, y = self.count, self.other
+        steps = block.taps.loops[-1][1:]
+        for name, pointers, step in zip("ab", (self.a, self.b), steps, strict=True):
+            if not pointers.groups or not (block.rotates or pointers.groups[0][0]):
+                continue
+            f.fetch(y, name)
+            if block.rotates:
                 f.fetch(x, "start")
-                f.code.constant(y, step)
-                f.code("mul", x, x, y)
-                f.fetch(y, name)
+                f.code.constant(self.at_a[0], step)
+                f.code("mul", x, x, self.at_a[0])
                 f.code("add", y, y, x)
-                f.keep(y, name)
+            f.code.add(y, pointers.groups[0][0], x)
+            f.keep(y, name)
         for step, register in self.steps.items():
             f.code.constant(register, step)
 
-    def _copy(self, source: str, target: str) -> None:
-        self.f.fetch(self.count, source)
-        self.f.keep(self.count, target)
+    def _copy(self, names: Sequence[str], ending: str, new: str) -> None:
+        """Copies slots; all are fetched before the first is kept, so that no load is waited for."""
+        registers = self._free()
+        for register, name in zip(registers, names, strict=False):
+            self.f.fetch(register, f"{name}{ending}")
+        for register, name in zip(registers, names, strict=False):
+            self.f.keep(register, f"{name}{new}")
+
+    def _free(self) -> list[str]:
+        """Registers for addresses and counts that are free between blocks."""
+        if self.core.float_registers:
+            return [*self.at_a, *self.at_b, self.count, self.other, *self.f.integers]
+        return [*self.at_a, *self.at_b, *self.values_a, *self.values_b, *self.f.integers]
 
     def _advance(self, loop: str, slots: Sequence[str], steps: tuple[int, int, int]) -> None:
         """Pointers in their slots to the next block; jumps back while there is one."""
-        f, t = self.f, self.count
-        left = {"inner": "inner_left", "outer": "outer_left", "row": "rows"}[loop]
-        for name, step in zip(slots, steps, strict=False):
-            if step:
-                f.fetch(t, name)
-                f.code.add(t, step, self.other)
-                f.keep(t, name)
-        f.fetch(t, left)
-        f.code("addi", t, t, -1)
-        f.keep(t, left)
-        f.code("bnez", t, f"@{loop}")
+        f, (left, far, *free) = self.f, self._free()
+        moved = [(name, step) for name, step in zip(slots, steps, strict=False) if step]
+        count = {"inner": "inner_left", "outer": "outer_left", "row": "rows"}[loop]
+        f.fetch(left, count)
+        for register, (name, _) in zip(free, moved, strict=False):
+            f.fetch(register, name)
+        f.code("addi", left, left, -1)
+        for register, (_, step) in zip(free, moved, strict=False):
+            f.code.add(register, step, far)
+        for register, (name, _) in zip(free, moved, strict=False):
+            f.keep(register, name)
+        f.keep(left, count)
+        f.code("bnez", left, f"@{loop}")
 
     def _block(self) -> None:
         """One block: pointers, sums, result."""
         f, result = self.f, self.block.result
-        self._point(self.at_a, self.a, "a")
-        self._point(self.at_b, self.b, "b_at")
+        if result.bias:
+            f.fetch(self.count, "bias_at")
+        self._point()
         peeled = bool(self.block.columns) and self._copies_are_small()
         self.last = self.b.order[-1] if self.block.columns else 0
         result.start(f, self.sums, self.row_sums, self.count, peeled, self.last)
@@ -215,10 +229,15 @@ class _Writer:
         if self.row_sums:
             writer.write([(r, 4 * n) for n, r in enumerate(self.row_sums)], "bias_at")
 
-    def _point(self, registers: list[str], pointers: Pointers, name: str) -> None:
-        for register, (base, _) in zip(registers, pointers.groups, strict=True):
-            self.f.fetch(register, name)
-            self.f.code.add(register, base, self.count)
+    def _point(self) -> None:
+        """Pointers to the block; the slots hold the address of the first of each operand."""
+        walkers = ((self.at_a, self.a, "a"), (self.at_b, self.b, "b_at"))
+        for registers, _, name in walkers:
+            for register in registers:
+                self.f.fetch(register, name)
+        for registers, pointers, _ in walkers:
+            for register, (base, _) in zip(registers, pointers.groups, strict=True):
+                self.f.code.add(register, base - pointers.groups[0][0], self.other)
 
     def _copies_are_small(self) -> bool:
         """True if a second copy of the body, for the first tap, is worth its size."""

@@ -65,15 +65,13 @@ class Result:
             f: the function.
             sums: registers by row and column.
             row_sums: registers by row.
-            at: a free register for an address.
+            at: a register that points to the bias.
             peeled: the first tap sets the sums; the bias of a row waits in the last column.
             last: the column that every tap comes to last.
         """
         zero = "fmv.w.x" if f.core.float_registers else "mv"
         for register in row_sums:
             f.code(zero, register, "x0")
-        if self.bias:
-            f.fetch(at, "bias_at")
         if self.bias == "columns":
             for column, register in enumerate(sums[0]):
                 f.code(f.load, register, 4 * column, at)
