@@ -7,7 +7,7 @@ from collections.abc import Callable
 from math import gcd
 from pathlib import Path
 
-from acclimate.kernels.conv2d import pulp
+from acclimate.kernels.conv2d import pulp, pulp_depthwise
 from acclimate.kernels.conv2d.meaning import (
     Conv2d,
     ConvStep,
@@ -129,6 +129,7 @@ def _kernels(
     depthwise: Callable[..., int],
     dense: Callable[..., int],
     generator: Generator,
+    depthwise_generator: Generator,
 ) -> tuple[Kernel, ...]:
     """All variants of one operator, fastest first, given the words of their scratch."""
 
@@ -144,6 +145,13 @@ def _kernels(
         variant("pointwise", _pointwise, pointwise),
         variant("depthwise", _depthwise, depthwise),
         variant("dense", _dense, dense),
+        Kernel(
+            f"ac_conv2d_{name}_f32_pulp_depthwise",
+            "",
+            _PULP,
+            _one_channel,
+            generator=depthwise_generator,
+        ),
         Kernel(f"ac_conv2d_{name}_f32_pulp", "", _PULP, generator=generator),
         block("pointwise_block", _pointwise),
         block("depthwise_block", _one_channel),
@@ -213,7 +221,13 @@ CONV2D_FWD = Op(
     macs=_macs,
     sizes=(*_SIZES, "lo", "hi"),
     kernels=_kernels(
-        "fwd", "conv2d_fwd", lambda C: C * AC_COLUMNS, _fwd_depthwise, _fwd_dense, pulp.FORWARD
+        "fwd",
+        "conv2d_fwd",
+        lambda C: C * AC_COLUMNS,
+        _fwd_depthwise,
+        _fwd_dense,
+        pulp.FORWARD,
+        pulp_depthwise.FORWARD,
     ),
     cases=(*_CASES, *_CLAMPED),
 )
@@ -233,6 +247,7 @@ CONV2D_BWD_X = Op(
         _bwd_x_depthwise,
         _bwd_x_dense,
         pulp.INPUT_GRADIENT,
+        pulp_depthwise.INPUT_GRADIENT,
     ),
     cases=(*_CASES, *_CLAMPED),
 )
@@ -247,7 +262,13 @@ CONV2D_BWD_W = Op(
     sizes=_SIZES,
     accumulates=True,
     kernels=_kernels(
-        "bwd_w", "conv2d_bwd_w", _bwd_w_pointwise, _input_panels, _bwd_w_dense, pulp.WEIGHT_GRADIENT
+        "bwd_w",
+        "conv2d_bwd_w",
+        _bwd_w_pointwise,
+        _input_panels,
+        _bwd_w_dense,
+        pulp.WEIGHT_GRADIENT,
+        pulp_depthwise.WEIGHT_GRADIENT,
     ),
     cases=_CASES,
 )
@@ -263,7 +284,13 @@ CONV2D_STEP = Op(
     macs=_macs,
     sizes=(*_SIZES, "weight_decay"),
     kernels=_kernels(
-        "step", "conv2d_bwd_w", _bwd_w_pointwise, _input_panels, _bwd_w_dense, pulp.WEIGHT_GRADIENT
+        "step",
+        "conv2d_bwd_w",
+        _bwd_w_pointwise,
+        _input_panels,
+        _bwd_w_dense,
+        pulp.WEIGHT_GRADIENT,
+        pulp_depthwise.WEIGHT_GRADIENT,
     ),
     cases=(*_CASES, _case((2, 3, 6, 6), (5, 3, 3), pad=(1, 1, 1, 1), weight_decay=0.1)),
 )

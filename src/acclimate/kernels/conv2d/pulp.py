@@ -18,13 +18,13 @@ import numpy as np
 from acclimate.kernels.pulp.contract import Contraction, grid, line
 from acclimate.kernels.pulp.pointers import Taps
 from acclimate.kernels.pulp.recipe import (
-    MOST_TAPS,
     Barrier,
     Contractions,
     Recipe,
     Statement,
     Step,
     loops,
+    most_taps,
     unrolled,
 )
 from acclimate.kernels.pulp.result import Result
@@ -121,15 +121,19 @@ class _Geometry:
 
 
 def _kernel_taps(
-    taps: Sequence[tuple[int, int]], by_row: int, channels: tuple[int, int, int], unroll: int
+    taps: Sequence[tuple[int, int]],
+    by_row: int,
+    channels: tuple[int, int, int],
+    unroll: int,
+    most: int,
 ) -> Taps:
     """Taps of a kernel window (offsets of w, offsets of pixels), in a loop over channels."""
     around = loops(channels)
-    if len(taps) > MOST_TAPS and len(taps) > by_row:
+    if len(taps) > most and len(taps) > by_row:
         down = (taps[by_row][0] - taps[0][0], taps[by_row][1] - taps[0][1])
         around = loops((len(taps) // by_row, *down), channels)
         taps = taps[:by_row]
-    return unrolled([a for a, _ in taps], [b for _, b in taps], around, unroll)
+    return unrolled([a for a, _ in taps], [b for _, b in taps], around, unroll, most)
 
 
 def _samples(g: _Geometry, steps: Sequence[Step], canvas: _Canvas) -> list[Recipe]:
@@ -154,7 +158,8 @@ def _forward(request: Request, unroll: int) -> list[Recipe]:
     (sh, sw), (dh, dw) = g.stride, g.dilation
     kernels, channels = g.k // g.groups, g.c // g.groups
     window = [(r * g.s + s, r * dh * canvas.row + s * dw) for r in range(g.r) for s in range(g.s)]
-    taps = _kernel_taps(window, g.s, (channels, g.r * g.s, canvas.plane), unroll)
+    most = most_taps(request.core)
+    taps = _kernel_taps(window, g.s, (channels, g.r * g.s, canvas.plane), unroll, most)
     b = "b" in request.operands
     steps: list[Step] = [*canvas.copy]
     for group in range(g.groups):
@@ -242,7 +247,8 @@ def _phase(
     """The pixels of dx that see one set of taps."""
     first_row, first_column, high, wide, per_row = place
     kernels, channels, size = g.k // g.groups, g.c // g.groups, g.r * g.s
-    taps = _kernel_taps(window, per_row, (kernels, channels * size, canvas.plane), unroll)
+    most = most_taps(request.core)
+    taps = _kernel_taps(window, per_row, (kernels, channels * size, canvas.plane), unroll, most)
     (sh, sw), v = g.stride, request.values
     b = "b" in request.operands
     origin = canvas.origin + group * kernels * canvas.plane
@@ -296,7 +302,7 @@ def _weights(
     down, right = sh * canvas.row, sw
     if down == g.q * right:  # pixels lie evenly: one loop over all
         taps = unrolled((0,), (0,), loops((g.p * g.q, 1, right)), unroll)
-    elif g.q <= _MOST_ROW:  # a row is a body
+    elif g.q <= min(_MOST_ROW, most_taps(request.core)):  # a row is a body
         row = range(g.q)
         taps = unrolled(row, [q * right for q in row], loops((g.p, g.q, down)), unroll)
     else:

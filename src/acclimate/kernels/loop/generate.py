@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import indent
 
-from acclimate.kernels.loop.expr import Arg, Expr
+from acclimate.kernels.loop.expr import PRIMITIVES, Apply, Arg, Expr, Index
 from acclimate.kernels.loop.nest import Nest, nest_of, without_unit_axes
 from acclimate.kernels.loop.op import Map, Reduce
 from acclimate.kernels.loop.print_c import C_TYPES, print_expr, print_with_locals
@@ -50,6 +50,12 @@ class LoopFunction:
     text: str
     reads: tuple[int, ...]
     sizes: tuple[int, ...]
+
+
+def _is_costly(expr: Expr) -> bool:
+    """True for divisions, roots and whatever is a call."""
+    calls = (node for node in expr.walk() if isinstance(node, Apply))
+    return any(node.name in ("div", "sqrt") or PRIMITIVES[node.name].costly for node in calls)
 
 
 def _at(strides: Sequence[int]) -> str:
@@ -92,6 +98,41 @@ class _Writer:
 
     def args(self) -> dict[int, str]:
         return {number: self.input_at(number) for number in self.used}
+
+    def before_innermost(self, exprs: Sequence[Expr]) -> tuple[list[str], dict[Expr, str]]:
+        """Statements for what costs much and is the same throughout the innermost loop.
+
+        Before: `for j: y[i, j] = a[i, j] / expf(b[i])`. After: `h0 = expf(b[i])` before the loop.
+        """
+        found: dict[Expr, str] = {}
+        statements: list[str] = []
+        if len(self.nest.extents) < 2:
+            return statements, found
+        waiting = list(exprs)
+        while waiting:
+            expr = waiting.pop()
+            if not isinstance(expr, Apply) or expr in found:
+                continue
+            if _is_costly(expr) and self.is_fixed(expr):
+                found[expr] = f"h{len(found)}"
+                text = print_expr(expr, self.args(), self.loop_of)
+                statements.append(f"const float {found[expr]} = {text};")
+            else:
+                waiting += expr.args
+        return statements, found
+
+    def is_fixed(self, expr: Expr) -> bool:
+        """True if an expression does not change in the innermost loop, where nothing writes it."""
+        last = len(self.nest.extents) - 1
+        for node in expr.walk():
+            if isinstance(node, Index) and self.nest.loop_of[node.axis] == last:
+                return False
+            if isinstance(node, Arg):
+                access = self.inputs[node.index]
+                moves = self.nest.strides[len(self.outputs) + node.index][last] != 0
+                if moves or access.shares is not None:
+                    return False
+        return expr.dtype == "f32"
 
     def reads(self) -> tuple[int, ...]:
         """Inputs that are arguments of the function."""
@@ -148,12 +189,16 @@ def generate_map(
     nest = nest_of(attrs, [access.strides for access in (*outputs, *inputs)])
     writer = _Writer(exprs, outputs, inputs, nest)
     sign = "+=" if accumulate else "="
-    statements, values = print_with_locals(tuple(exprs), writer.args(), writer.loop_of)
+    early, known = writer.before_innermost(exprs)
+    statements, values = print_with_locals(tuple(exprs), writer.args(), writer.loop_of, known)
     casts = ["(uint8_t)(" if access.dtype == "u8" else "" for access in outputs]
     for number, (value, cast) in enumerate(zip(values, casts, strict=True)):
         statements.append(f"{writer.output_at(number)} {sign} {cast}{value}{')' if cast else ''};")
     loops = range(len(nest.extents))
     text = "\n".join(statements) + "\n"
+    if early:
+        text = "\n".join([*early, writer.nested(text, loops[-1:], nest.split)])
+        loops = loops[:-1]
     body = writer.share(nest.split) + writer.nested(text, loops, nest.split)
     return writer.function(attrs.label, _formula(exprs, writer, sign), body)
 

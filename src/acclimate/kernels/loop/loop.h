@@ -20,6 +20,24 @@ static inline float ac_sign_f32(float a) {
     return (float)(a > 0.0f) - (float)(a < 0.0f);
 }
 
+/* 0 if the condition (0 or 1) holds, else the value, which is computed in either case. */
+#ifdef __riscv_zfinx
+static inline float ac_zero_if_f32(int32_t condition, float value) {
+    union {
+        float number;
+        int32_t bits;
+    } word = {value};
+    int32_t mask = condition - 1;
+    __asm__("" : "+r"(mask)); /* else compilers see the choice and branch, which costs three more */
+    word.bits &= mask;
+    return word.number;
+}
+#else
+static inline float ac_zero_if_f32(int32_t condition, float value) {
+    return condition ? 0.0f : value;
+}
+#endif
+
 /* A number in [0, 1) from a seed and a counter: the same pair gives the same number on every device.
  * Integer hash of C. Wellons, "Prospecting for Hash Functions", 2018 (shifts 16, 15, 15). */
 static inline float ac_uniform_f32(int32_t seed, int32_t index) {

@@ -9,6 +9,7 @@ from math import inf, isnan
 
 from acclimate.kernels.loop.expr import PRIMITIVES, Apply, Arg, Const, Expr, Index
 
+_ZERO = Const(0.0, "f32")
 C_TYPES: Mapping[str, str] = {"f32": "float", "s32": "int32_t", "u8": "uint8_t"}
 
 
@@ -33,24 +34,35 @@ def print_expr(expr: Expr, args: Mapping[int, str], coordinate: Callable[[int], 
 
 
 def print_with_locals(
-    exprs: tuple[Expr, ...], args: Mapping[int, str], coordinate: Callable[[int], str]
+    exprs: tuple[Expr, ...],
+    args: Mapping[int, str],
+    coordinate: Callable[[int], str],
+    known: Mapping[Expr, str] | None = None,
 ) -> tuple[list[str], list[str]]:
     """Statements that compute shared subexpressions once, and the C text of every expression.
+
+    Those in `known` have names already.
 
     Before: `y = a * expf(b); z = expf(b)`. After: `const float t0 = expf(b); y = a * t0; z = t0`.
     """
     uses: Counter[Expr] = Counter()
     for expr in exprs:
         _count(expr, uses)
-    named: dict[Expr, str] = {}
+    named: dict[Expr, str] = dict(known or {})
+    before = len(named)
     statements: list[str] = []
     printer = _Printer(args, coordinate, named)
-    order = [node for node, count in uses.items() if count > 1 and isinstance(node, Apply)]
+    order = [
+        node
+        for node, count in uses.items()
+        if count > 1 and isinstance(node, Apply) and node not in named
+    ]
     for node in sorted(order, key=_depth):
         text, _ = printer.text(node)
         local = "int32_t" if node.dtype in ("u8", "s32") else "float"
-        statements.append(f"const {local} t{len(named)} = {text};")
-        named[node] = f"t{len(named)}"
+        name = f"t{len(named) - before}"
+        statements.append(f"const {local} {name} = {text};")
+        named[node] = name
     return statements, [printer.text(expr)[0] for expr in exprs]
 
 
@@ -82,9 +94,18 @@ class _Printer:
         if isinstance(expr, Const):
             return c_number(expr.value, expr.dtype), 14 if expr.value < 0 else 15
         assert isinstance(expr, Apply)
+        if expr.name == "where" and expr.dtype == "f32" and _ZERO in expr.args[1:]:
+            return self.zero_if(*expr.args), 15
         primitive = PRIMITIVES[expr.name]
         parts = []
         for arg, least in zip(expr.args, primitive.args, strict=False):
             text, level = self.text(arg)
             parts.append(f"({text})" if level < least else text)
         return primitive.c.format(*parts), primitive.level
+
+    def zero_if(self, condition: Expr, then: Expr, other: Expr) -> str:
+        """A choice between zero and a value, for processors where a branch costs more than both."""
+        if then == _ZERO:
+            return f"ac_zero_if_f32({self.text(condition)[0]}, {self.text(other)[0]})"
+        text, level = self.text(condition)
+        return f"ac_zero_if_f32(!{text if level >= 15 else f'({text})'}, {self.text(then)[0]})"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from math import gcd
 
 
@@ -87,13 +87,21 @@ class Lane:
 
     def part(self, first: int, end: int) -> Lane:
         """Some of the targets, by index, and their sources."""
-        kept = [
-            (source, tuple((t - first, tap) for t, tap in meets if first <= t < end))
-            for source, meets in zip(self.sources, self.meets, strict=True)
-        ]
-        kept = [(source, meets) for source, meets in kept if meets]
-        sources, meets = tuple(s for s, _ in kept), tuple(m for _, m in kept)
-        return Lane(self.targets[first:end], sources, meets)
+        numbers = sorted({n for met in self.met[first:end] for n in met})
+        meets = tuple(
+            tuple((target - first, tap) for target, tap in self.meets[n] if first <= target < end)
+            for n in numbers
+        )
+        return Lane(self.targets[first:end], tuple(self.sources[n] for n in numbers), meets)
+
+    @cached_property
+    def met(self) -> list[list[int]]:
+        """Per target the numbers of its sources."""
+        found: list[list[int]] = [[] for _ in self.targets]
+        for number, meets in enumerate(self.meets):
+            for target, _ in meets:
+                found[target].append(number)
+        return found
 
 
 @cache
@@ -189,6 +197,7 @@ class Roll:
 
 
 _LONGEST_PERIOD = 40
+_LATEST_REPETITION = 80  # steps: borders are shorter
 
 
 @cache
@@ -231,7 +240,9 @@ def _repetition(lane: Lane, steps: tuple[Step, ...], slots: tuple[int, ...]) -> 
     best = Roll(slots, depth, 0, 1, 1)
     for period in range(1, min(_LONGEST_PERIOD, len(steps) // 2) + 1):
         at = 0
-        while at + 2 * period <= len(steps):
+        if period >= best.written(len(steps)):
+            break
+        while at + 2 * period <= len(steps) and at <= _LATEST_REPETITION:
             length = _repeats(marks, at, period)
             count = (length + period) // period
             roll = Roll(slots, depth, at, period, count)

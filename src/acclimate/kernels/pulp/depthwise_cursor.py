@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from acclimate.kernels.pulp.function import Function
 from acclimate.kernels.pulp.isa import IMMEDIATE, Code, Instruction
 
+_LARGEST = 2044  # bytes that one addi or post-increment moves
+_FAR = 3 * _LARGEST  # from here on a constant in a register is shorter
+
 
 class Cursor:
     """A pointer register.
@@ -28,6 +31,16 @@ class Cursor:
         """Moves to a position."""
         self.f.code.add(self.register, to - self.position, temporary)
         self.position = to
+
+    def step(self, code: Code, value: int) -> None:
+        """Moves the register inside a strip, where registers are scarce."""
+        if abs(value) > _FAR:
+            code.add(self.register, value, self.spare())
+            return
+        while value:
+            part = max(-_LARGEST, min(_LARGEST, value))
+            code("addi", self.register, self.register, part)
+            value -= part
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +65,8 @@ def write_straight(f: Function, operations: Sequence[Operation]) -> None:
         cursor = op.cursor
         place = cursor.origin + op.offset
         if place - cursor.position not in IMMEDIATE:
-            far = "" if abs(place - cursor.position) < IMMEDIATE.stop else cursor.spare()
-            cursor.move(place, far)
+            cursor.step(f.code, place - cursor.position)
+            cursor.position = place
         name = f.store if op.store else f.load
         f.code(name, op.value, place - cursor.position, cursor.register)
 
@@ -114,11 +127,11 @@ class LoopBody:
                 continue
             turn, register = self.turns[op], op.cursor.register
             name = f.store if op.store else f.load
-            if turn.step in IMMEDIATE and turn.step and not f.core.float_registers:
-                code(f"{name}!", op.value, register, turn.step)
+            if not turn.step or f.core.float_registers:
+                code(name, op.value, turn.immediate, register)
+                op.cursor.step(code, turn.step)
                 continue
-            code(name, op.value, turn.immediate, register)
-            if turn.step:
-                far = "" if turn.step in IMMEDIATE else op.cursor.spare()
-                code.add(register, turn.step, far)
+            part = max(-_LARGEST, min(_LARGEST, turn.step))
+            code(f"{name}!", op.value, register, part)
+            op.cursor.step(code, turn.step - part)
         return code

@@ -27,17 +27,24 @@ class Core:
         cores: that share a call.
         float_registers: floats have registers of their own; else they live in the integer ones.
         fpu_latency: cycles that a result of the FPU comes later.
+        icache_bytes: of each core; 0 for a cache without limits.
     """
 
     cores: int = 1
     float_registers: bool = False
     fpu_latency: int = 0
+    icache_bytes: int = 0
 
     @staticmethod
     def of(target: Target) -> Core:
         """The cores of a target."""
-        latency = target.cluster.fpu_latency if target.cluster else 0
-        return Core(target.cores, "float_registers" in target.features, latency)
+        figures = target.cluster
+        return Core(
+            target.cores,
+            "float_registers" in target.features,
+            figures.fpu_latency if figures else 0,
+            figures.icache_bytes if figures and figures.icache_miss_cycles else 0,
+        )
 
 
 class OutOfRegisters(ValueError):

@@ -11,11 +11,13 @@ import numpy as np
 
 from acclimate.kernels.pulp.contract import Contraction, choices, share
 from acclimate.kernels.pulp.contraction import Block
+from acclimate.kernels.pulp.function import Core
 from acclimate.kernels.pulp.pointers import Taps
 from acclimate.kernels.pulp.work import Choice, Elements, Micro, Request, Start, Work, print_starts
 
 BARRIER_CYCLES = 20
-MOST_TAPS = 12  # of a loop body
+_MOST_TAPS = 12  # of a loop body
+_TAP_BYTES = 120  # of code, for the largest block
 _WORD = 4
 
 
@@ -186,8 +188,19 @@ def loops(*counts: tuple[int, int, int]) -> tuple[tuple[int, int, int], ...]:
     return tuple(kept) or ((1, 0, 0),)
 
 
+def most_taps(core: Core) -> int:
+    """Taps of a loop body: as many as the instruction cache of a core holds, where it is small."""
+    if not core.icache_bytes:
+        return _MOST_TAPS
+    return max(1, min(_MOST_TAPS, core.icache_bytes // _TAP_BYTES))
+
+
 def unrolled(
-    a: Sequence[int], b: Sequence[int], around: tuple[tuple[int, int, int], ...], unroll: int
+    a: Sequence[int],
+    b: Sequence[int],
+    around: tuple[tuple[int, int, int], ...],
+    unroll: int,
+    most: int = _MOST_TAPS,
 ) -> Taps:
     """Taps of a body, several times over where the innermost count is a multiple.
 
@@ -196,9 +209,10 @@ def unrolled(
         b: of the other operand.
         around: of `loops`.
         unroll: how often.
+        most: taps of a body.
     """
     count, step_a, step_b = around[0]
-    if count % unroll or len(a) * unroll > MOST_TAPS:
+    if count % unroll or len(a) * unroll > most:
         unroll = 1
     times = range(unroll)
     return Taps(

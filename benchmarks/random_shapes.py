@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kernels on shapes that nobody chose: how near they come to the limit of the machine.
+
+    python benchmarks/random_shapes.py --shapes 200 --json build/random_shapes.json
+
+Draws shapes of every operator with kernels in assembly, takes what `compile` takes without tuning,
+and measures it on the simulated cluster beside the portable C. `of bound` is the share of the
+load-issue bound R C / (R C + R + C) of the block that was taken: a core issues one instruction per
+cycle, and a block of R rows and C columns loads R + C values for R C multiply-accumulates.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import statistics
+import sys
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from acclimate.cache import write_atomic
+from acclimate.kernels import OPS
+from acclimate.kernels.pulp.contraction import Block
+from acclimate.kernels.pulp.function import Core
+from acclimate.program import OpCase, operator_program
+from acclimate.simulate.cluster import build_simulator, rtl_of
+from acclimate.targets import Target, find_target
+from acclimate.tune.measure import measure
+from acclimate.tune.select import applicable, most_promising
+from acclimate.tune.workload import Candidate, Workload, request_of
+
+LEAST_MACS, MOST_MACS = 30_000, 150_000  # fork and join count little; the C takes seconds at most
+_OPS = {op.name: op for op in OPS}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One shape."""
+
+    workload: str
+    kernel: str
+    macs: int
+    cycles: int
+    predicted: float
+    portable: int
+    of_bound: float | None
+
+
+def _linear(rng: random.Random) -> dict[str, int]:
+    return {"N": rng.choice([1, 1, 2, 5, 16]), "C": rng.randint(8, 640), "K": rng.randint(8, 640)}
+
+
+def _one_sample(rng: random.Random) -> dict[str, int]:
+    return {**_linear(rng), "N": 1}
+
+
+def _matmul(rng: random.Random) -> dict[str, int]:
+    return {name: rng.randint(1, 4 if name == "B" else 96) for name in ("B", "M", "K", "N")}
+
+
+def _conv(rng: random.Random, depthwise: bool = False) -> dict[str, int]:
+    r, s = rng.choice([(1, 1), (3, 3), (3, 3), (5, 5), (10, 4), (1, 7), (9, 1), (2, 2)])
+    if depthwise and r * s == 1:
+        r = s = 3
+    h, w = rng.randint(max(r, 4), 48), rng.randint(max(s, 4), 48)
+    stride, dilation = rng.choice([1, 1, 2, 3]), rng.choice([1, 1, 1, 2])
+    if dilation * (max(r, s) - 1) >= min(h, w):
+        dilation = 1
+    channels, kernels = rng.randint(1, 96), rng.randint(2, 96)
+    top, left = rng.choice([(0, 0), (r // 2, s // 2)])
+    return {
+        "N": 1, "C": channels, "H": h, "W": w, "K": channels if depthwise else kernels,
+        "R": r, "S": s,
+        "P": (h + 2 * top - dilation * (r - 1) - 1) // stride + 1,
+        "Q": (w + 2 * left - dilation * (s - 1) - 1) // stride + 1,
+        "stride_h": stride, "stride_w": stride, "pad_top": top, "pad_left": left,
+        "dilation_h": dilation, "dilation_w": dilation, "groups": channels if depthwise else 1,
+    }  # fmt: skip
+
+
+def _depthwise(rng: random.Random) -> dict[str, int]:
+    return _conv(rng, depthwise=True)
+
+
+DRAWS: dict[str, tuple[str, Callable[[random.Random], dict[str, int]]]] = {
+    **{op: (op, _linear) for op in ("linear_fwd", "linear_bwd_x", "linear_bwd_w", "linear_step")},
+    "linear_bwd_step": ("linear_bwd_step", _one_sample),
+    **{op: (op, _matmul) for op in ("matmul_nn", "matmul_nt", "matmul_tn")},
+    **{op: (op, _conv) for op in ("conv2d_fwd", "conv2d_bwd_x", "conv2d_bwd_w", "conv2d_step")},
+    **{
+        f"depthwise_{kind}": (f"conv2d_{kind}", _depthwise)
+        for kind in ("fwd", "bwd_x", "bwd_w", "step")
+    },
+}
+
+
+def draw(name: str, shapes: int) -> list[Workload]:
+    """The shapes of an operator; the same for the same arguments."""
+    rng = random.Random(name)
+    op, make = DRAWS[name]
+    found: list[Workload] = []
+    while len(found) < shapes:
+        case = make(rng)
+        if min(case.get("P", 1), case.get("Q", 1)) < 1:
+            continue
+        (call,) = operator_program("x", {"run": [OpCase(_OPS[op], case)]}).entries["run"].calls
+        if LEAST_MACS <= call.macs <= MOST_MACS:
+            found.append(Workload.of(call))
+    return found
+
+
+def row(workload: Workload, target: Target) -> Row:
+    """Measures one shape."""
+    (call,) = workload.program().entries["run"].calls
+    core = Core.of(target)
+    kernels = applicable(call, target.features)
+    for kernel in kernels:
+        written = most_promising(kernel, request_of(call, core)) if kernel.generator else None
+        if written is None and kernel.generator is not None:
+            continue
+        choice, work = written if written else (None, None)
+        cycles = measure(workload, Candidate(kernel.symbol, choice), target)
+        portable = measure(workload, Candidate(kernels[-1].symbol), target)
+        bound = None
+        micros = work.micros if work else ()
+        blocks = [m for m in micros if isinstance(m, Block) and m.columns]
+        if blocks:
+            largest = max(blocks, key=lambda block: len(block.rows) * len(block.columns))
+            r, c = len(largest.rows), len(largest.columns)
+            bound = call.macs / cycles / (target.cores * r * c / (r * c + r + c))
+        predicted = work.cycles if work else 0.0
+        return Row(str(workload), kernel.symbol, call.macs, cycles, predicted, portable, bound)
+    raise AssertionError(f"no kernel for {workload}")
+
+
+def summary(name: str, rows: list[Row]) -> str:
+    """One line of the table."""
+    rate = statistics.median(r.macs / r.cycles for r in rows)
+    shares = [r.of_bound for r in rows if r.of_bound is not None]
+    of_bound = f"{statistics.median(shares):6.1%}" if shares else "     -"
+    errors = [abs(r.predicted / r.cycles - 1.0) for r in rows if r.predicted]
+    error = f"{statistics.median(errors):6.1%}" if errors else "     -"
+    gain = min(r.portable / r.cycles for r in rows)
+    median_gain = statistics.median(r.portable / r.cycles for r in rows)
+    return f"{name:16} {len(rows):6} {rate:9.2f} {of_bound} {error} {median_gain:8.2f} {gain:6.2f}"
+
+
+def main() -> int:
+    """Measures and prints; 1 if a kernel is slower than the portable C."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--shapes", type=int, default=200)
+    parser.add_argument("--only", choices=sorted(DRAWS), action="append")
+    parser.add_argument("--target", default="pulp-cluster")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    target = find_target(given.target)
+    build_simulator(rtl_of(target))
+    print("operator         shapes MAC/cycle bound   error  vs C    least", flush=True)
+    rows: dict[str, list[Row]] = {}
+    with ProcessPoolExecutor(given.jobs) as pool:
+        for name in given.only or DRAWS:
+            shapes = draw(name, given.shapes)
+            rows[name] = list(pool.map(row, shapes, [target] * len(shapes)))
+            print(summary(name, rows[name]), flush=True)
+    if given.json:
+        given.json.parent.mkdir(parents=True, exist_ok=True)
+        document = {name: [asdict(r) for r in found] for name, found in rows.items()}
+        write_atomic(given.json, (json.dumps(document, indent=1) + "\n").encode())
+    slower = [r for found in rows.values() for r in found if r.cycles > r.portable]
+    for r in slower:
+        print(f"slower than C: {r.workload}: {r.cycles:,} cycles, C {r.portable:,}")
+    return 1 if slower else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
