@@ -25,7 +25,7 @@ from pathlib import Path
 from acclimate.cache import write_atomic
 from acclimate.kernels import OPS
 from acclimate.kernels.pulp.contraction import Block
-from acclimate.kernels.pulp.function import Core
+from acclimate.kernels.pulp.core import Core
 from acclimate.program import OpCase, operator_program
 from acclimate.simulate.cluster import build_simulator, rtl_of
 from acclimate.targets import Target, find_target

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acclimate.kernels.pulp.contraction import Block, Taps, Walk
-from acclimate.kernels.pulp.function import Core, Function, OutOfRegisters
+from acclimate.kernels.pulp.core import Core
+from acclimate.kernels.pulp.function import Function, OutOfRegisters
 from acclimate.kernels.pulp.isa import Code, Dialect, HardwareLoop, cycles, print_assembly, size
 from acclimate.kernels.pulp.outer import Outer
 from acclimate.kernels.pulp.partition import bounds, even, shares, tiles, walks
@@ -120,7 +121,7 @@ def test_a_loop_is_padded_to_what_hardware_asks_for() -> None:
     code.loop(0, "x6", 7, body)
     (loop,) = code.nodes
     assert isinstance(loop, HardwareLoop) and size(loop.body) == 3
-    assert cycles(code.nodes) == 1 + 7 * 3
+    assert cycles(code.nodes, Core()) == 1 + 7 * 3
 
 
 def test_a_block_that_is_too_large_is_refused() -> None:
@@ -135,11 +136,11 @@ def test_stalls_are_counted() -> None:
     code = Code()
     code("lw", "x5", 0, "x6")
     code("addi", "x5", "x5", 1)
-    assert cycles(code.nodes) == 3
+    assert cycles(code.nodes, Core()) == 3
     code = Code()
     code("fmadd.s", "x5", "x6", "x7", "x5")
     code("sw", "x5", 0, "x8")
-    assert cycles(code.nodes) == 2 and cycles(code.nodes, fpu_latency=1) == 3
+    assert cycles(code.nodes, Core()) == 2 and cycles(code.nodes, Core(fpu_latency=1)) == 3
 
 
 def test_constants_take_the_instructions_that_were_counted() -> None:

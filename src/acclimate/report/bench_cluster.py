@@ -33,11 +33,12 @@ from acclimate.program import (
     operator_program,
 )
 from acclimate.report.bench import example_of
-from acclimate.report.cluster_calls import LR, resident, start, sum_of_calls
+from acclimate.report.cluster_calls import LR, start, sum_of_calls
 from acclimate.simulate import Device
 from acclimate.simulate.cluster import build_simulator, rtl_of
 from acclimate.targets import Target, find_target
 from acclimate.tune import select_kernels
+from acclimate.tune.measure import resident
 
 STEPS = ("deep_autoencoder", "ae_tiny", "dscnn_xs", "dscnn_s", "resnet8", "mobilenet_v1_025")
 PASSES = ("fwd", "bwd_x", "bwd_w", "step")
@@ -191,9 +192,9 @@ def _layer(layer: str, kind: str, machine: Target) -> ClusterRow:
             "bwd_w": (LINEAR_BWD_W,),
             "step": (LINEAR_BWD_STEP,),
         }
-    calls = [
-        OpCase(op, case, frozenset({"b"} if op is CONV2D_BWD_X else ())) for op in wanted[kind]
-    ]
+    # Gradients as PULP-TrainLib counts them: of the input and of the weights alone.
+    without = {CONV2D_BWD_X: {"b"}, CONV2D_BWD_W: {"db"}, LINEAR_BWD_W: {"db"}}
+    calls = [OpCase(op, case, frozenset(without.get(op, ()))) for op in wanted[kind]]
     program = operator_program("bench", {"run": calls})
     cycles, resident = _measure(program, machine)
     macs = sum(call.macs for call in program.calls())

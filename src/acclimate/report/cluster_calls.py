@@ -13,6 +13,7 @@ from acclimate.plan import plan
 from acclimate.program import Buffer, Call, Entry, Program, Role, View, describe
 from acclimate.simulate.cluster import ClusterDevice
 from acclimate.targets import Target
+from acclimate.tune.measure import resident
 
 LR = 1e-3
 
@@ -22,17 +23,6 @@ def start(firmware: Firmware) -> ClusterDevice:
     device = firmware.run("cluster")
     assert isinstance(device, ClusterDevice)
     return device
-
-
-def resident(program: Program, machine: Target) -> Target:
-    """The machine with an L1 that holds the whole program."""
-    data = sum(b.size_bytes for b in program.buffers.values())  # as if nothing shared memory
-    l1 = machine.memory("l1")
-    wanted = data + l1.reserved_bytes + 4096
-    size = l1.size_bytes
-    while size < wanted:
-        size *= 2
-    return machine.with_memory("l1", size)
 
 
 def sum_of_calls(firmware: Firmware, machine: Target) -> int:

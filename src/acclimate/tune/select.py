@@ -9,7 +9,8 @@ from dataclasses import replace
 from itertools import islice
 
 from acclimate.kernels.op import Kernel, pick
-from acclimate.kernels.pulp.function import Core, OutOfRegisters
+from acclimate.kernels.pulp.core import Core
+from acclimate.kernels.pulp.function import OutOfRegisters
 from acclimate.kernels.pulp.work import Choice, Request, Work
 from acclimate.program import Buffer, Call, Program, Role, View, describe
 from acclimate.targets import Target

@@ -17,12 +17,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from itertools import islice
 from multiprocessing import get_context
 from typing import Any
 
 from acclimate.errors import BadOption, MissingTool
-from acclimate.kernels.pulp.function import Core
+from acclimate.kernels.pulp.core import Core
 from acclimate.program import Program
 from acclimate.simulate.cluster import build_simulator, rtl_of
 from acclimate.targets import Target
@@ -196,7 +197,7 @@ def _executor(scheduler: str | None, jobs: int | None) -> Iterator[Executor]:
             pool.shutdown(wait=True, cancel_futures=True)
         return
     try:
-        from distributed import Client
+        distributed = import_module("distributed")
     except ModuleNotFoundError as error:
         raise MissingTool(
             "measuring on other machines needs Dask",
@@ -204,7 +205,7 @@ def _executor(scheduler: str | None, jobs: int | None) -> Iterator[Executor]:
             hint="pip install 'acclimate[dask]'",
         ) from error
     try:
-        client = Client(scheduler, timeout="10s")
+        client = distributed.Client(scheduler, timeout="10s")
     except OSError as error:
         raise BadOption(
             f"no Dask scheduler answers at {scheduler}",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 
 from acclimate.kernels import OPS
 from acclimate.kernels.op import Kernel, Op, pick
-from acclimate.kernels.pulp.function import Core
+from acclimate.kernels.pulp.core import Core
 from acclimate.kernels.pulp.work import Choice, Request, Work
 from acclimate.program import Buffer, Call, OpCase, Program, Role, View, operator_program
 from acclimate.targets import Target

@@ -10,7 +10,7 @@ from itertools import accumulate, groupby
 
 import numpy as np
 
-from acclimate.kernels.pulp.function import Core
+from acclimate.kernels.pulp.core import Core
 from acclimate.kernels.pulp.isa import cycles
 from acclimate.kernels.pulp.outer import Outer
 from acclimate.kernels.pulp.partition import bounds, even
@@ -159,7 +159,7 @@ class _Parts:
 
 @cache
 def _kernel_cycles(micro: Outer, core: Core) -> float:
-    return cycles(micro.write(core), core.fpu_latency)
+    return cycles(micro.write(core), core)
 
 
 def _cycles(start: Start, core: Core) -> float:

@@ -12,8 +12,8 @@ from itertools import pairwise
 import numpy as np
 
 from acclimate.kernels.pulp.contraction import Block, Walk
-from acclimate.kernels.pulp.function import Core
-from acclimate.kernels.pulp.isa import Instruction, Label, Node, cycles
+from acclimate.kernels.pulp.core import Core
+from acclimate.kernels.pulp.isa import cycles
 from acclimate.kernels.pulp.partition import Numbers, bounds, even, shares, tiles, walks
 from acclimate.kernels.pulp.pointers import Taps
 from acclimate.kernels.pulp.result import Result
@@ -135,7 +135,7 @@ def call_cycles(block: Block, core: Core) -> tuple[float, float, float, float]:
     nodes = block.write(core)
 
     def cost(row: int, outer: int, inner: int) -> float:
-        return _cycles(nodes, {"row": row, "outer": outer, "inner": inner}, core.fpu_latency)
+        return cycles(nodes, core, {"row": row, "outer": outer, "inner": inner})
 
     base = cost(0, 0, 0)
     row = cost(1, 0, 0) - base
@@ -144,28 +144,6 @@ def call_cycles(block: Block, core: Core) -> tuple[float, float, float, float]:
     if not any(block.walk.outer):
         inner, outer = cost(1, 1, 1) - base - row, 0.0
     return base, row, outer, inner
-
-
-def _cycles(nodes: Sequence[Node], counts: dict[str, int], latency: int) -> float:
-    """Cycles with the loops in software taken so often."""
-    total, at, straight = 0.0, 0, []
-    while at < len(nodes):
-        node = nodes[at]
-        if isinstance(node, Label) and node.name in counts:
-            end = next(
-                n
-                for n in range(at, len(nodes))
-                if isinstance(other := nodes[n], Instruction)
-                and other.name == "bnez"
-                and other.operands[1] == f"@{node.name}"
-            )
-            inside = _cycles([*nodes[at + 1 : end + 1]], counts, latency)
-            total += counts[node.name] * inside
-            at = end + 1
-            continue
-        straight.append(node)
-        at += 1
-    return total + cycles(straight, latency)
 
 
 def share(problem: Contraction, choice: Choice, core: Core) -> tuple[list[list[Start]], float]:

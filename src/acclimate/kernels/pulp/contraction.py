@@ -17,7 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from acclimate.kernels.pulp.function import Core, Function, OutOfRegisters
+from acclimate.kernels.pulp.core import Core
+from acclimate.kernels.pulp.function import Function, OutOfRegisters
 from acclimate.kernels.pulp.isa import IMMEDIATE, Code, Node, size
 from acclimate.kernels.pulp.pointers import Offsets, Pointers, Taps
 from acclimate.kernels.pulp.result import Result, ResultWriter

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from functools import cache
 from math import inf
 
+from acclimate.kernels.pulp.core import Core
 from acclimate.kernels.pulp.depthwise_axis import roll_of
 from acclimate.kernels.pulp.depthwise_cursor import Cursor
 from acclimate.kernels.pulp.depthwise_strip import Frame, Pair, Run, Strip
-from acclimate.kernels.pulp.function import Core, Function, OutOfRegisters
-from acclimate.kernels.pulp.isa import Instruction, Label, Node, cycles
+from acclimate.kernels.pulp.function import Function, OutOfRegisters
+from acclimate.kernels.pulp.isa import Node, cycles
 from acclimate.kernels.pulp.result import Result, ResultWriter, bits
 
 _WORD = 4
@@ -94,26 +95,9 @@ def call_cycles(planes: Planes, core: Core) -> tuple[float, float]:
     counts = {"channel": 0, "sample": planes.samples}
     for number, run in enumerate(planes.runs):
         counts |= {f"outer{number}": run.outer[0], f"inner{number}": run.inner[0]}
-    fixed = _looped(nodes, counts, core.fpu_latency)
-    once = _looped(nodes, {**counts, "channel": 1}, core.fpu_latency)
+    fixed = cycles(nodes, core, counts)
+    once = cycles(nodes, core, {**counts, "channel": 1})
     return fixed, once - fixed
-
-
-def _looped(nodes: list[Node], counts: dict[str, int], latency: int) -> float:
-    """Cycles of code whose labels begin loops in software."""
-    for at, node in enumerate(nodes):
-        if isinstance(node, Label):
-            end = next(
-                n
-                for n, other in enumerate(nodes)
-                if isinstance(other, Instruction)
-                and other.name == "bnez"
-                and other.operands[1] == f"@{node.name}"
-            )
-            inside = _looped(nodes[at + 1 : end + 1], counts, latency)
-            rest = _looped(nodes[end + 1 :], counts, latency)
-            return cycles(nodes[:at], latency) + counts[node.name] * inside + rest
-    return cycles(nodes, latency)
 
 
 class _Writer:

@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from acclimate.kernels.loop.print_c import c_float
+from acclimate.kernels.pulp.core import Core
 from acclimate.kernels.pulp.depthwise import Planes, call_cycles
 from acclimate.kernels.pulp.depthwise_axis import lanes
 from acclimate.kernels.pulp.depthwise_cut import runs_of
@@ -25,7 +26,7 @@ from acclimate.kernels.pulp.depthwise_plan import (
     sum_words,
     widest,
 )
-from acclimate.kernels.pulp.function import Core, OutOfRegisters
+from acclimate.kernels.pulp.function import OutOfRegisters
 from acclimate.kernels.pulp.partition import bounds
 from acclimate.kernels.pulp.recipe import BARRIER_CYCLES
 from acclimate.kernels.pulp.result import Result

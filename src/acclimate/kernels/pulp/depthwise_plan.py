@@ -13,10 +13,10 @@ from math import inf
 
 import numpy as np
 
+from acclimate.kernels.pulp.core import Core
 from acclimate.kernels.pulp.depthwise_axis import Axis
 from acclimate.kernels.pulp.depthwise_cut import depth, estimate, written
 from acclimate.kernels.pulp.depthwise_strip import Pair
-from acclimate.kernels.pulp.function import Core
 from acclimate.kernels.pulp.partition import bounds, even
 from acclimate.kernels.pulp.recipe import BARRIER_CYCLES
 from acclimate.kernels.pulp.result import Result

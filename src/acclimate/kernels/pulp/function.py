@@ -4,10 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from acclimate.kernels.pulp.core import Core
 from acclimate.kernels.pulp.isa import Code, Node, instructions
-from acclimate.targets import Target
 
 # Without sp. gp and tp are saved like the others: no C runs before they are back.
 _INTEGERS = tuple(f"x{number}" for number in (1, 3, 4, *range(5, 32)))
@@ -17,34 +16,6 @@ _KEPT = frozenset(
 )
 _ARGUMENTS = tuple(f"x{number}" for number in range(10, 18))
 _STACK_ALIGNMENT = 16
-
-
-@dataclass(frozen=True)
-class Core:
-    """What generators need to know of a core.
-
-    Args:
-        cores: that share a call.
-        float_registers: floats have registers of their own; else they live in the integer ones.
-        fpu_latency: cycles that a result of the FPU comes later.
-        icache_bytes: of each core; 0 for a cache without limits.
-    """
-
-    cores: int = 1
-    float_registers: bool = False
-    fpu_latency: int = 0
-    icache_bytes: int = 0
-
-    @staticmethod
-    def of(target: Target) -> Core:
-        """The cores of a target."""
-        figures = target.cluster
-        return Core(
-            target.cores,
-            "float_registers" in target.features,
-            figures.fpu_latency if figures else 0,
-            figures.icache_bytes if figures and figures.icache_miss_cycles else 0,
-        )
 
 
 class OutOfRegisters(ValueError):

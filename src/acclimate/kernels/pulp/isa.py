@@ -15,9 +15,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from acclimate.kernels.pulp.core import Core
+
 IMMEDIATE = range(-2048, 2048)  # of loads, stores, addi and post-increments
 MOST_LOOP_INSTRUCTIONS = 4094
 LEAST_LOOP_INSTRUCTIONS = 3
+_INSTRUCTION_BYTES, _LINE_BYTES = 4, 16
 
 
 class Dialect(StrEnum):
@@ -241,29 +244,64 @@ def _reads(node: Instruction) -> tuple[str | int, ...]:
     return node.operands if node.name in (_STORES | _BRANCHES) else node.operands[1:]
 
 
-def cycles(nodes: Sequence[Node], fpu_latency: int = 0) -> float:
-    """Issue slots of straight code with its loops, on a core that waits for nobody.
+def cycles(nodes: Sequence[Node], core: Core, times: Mapping[str, int] | None = None) -> float:
+    """Cycles of code on a core that meets no other at a bank.
 
-    A load costs one more cycle if the next instruction needs it, a floating-point operation
-    `fpu_latency` more, a taken branch two more. Branches count as taken. Loops need a known count.
+    An instruction takes an issue slot. A load costs one more if the next instruction needs it, a
+    floating-point operation the FPU's latency more, a taken branch two more. Branches count as
+    taken; hardware loops need a known count. A loop takes at least the time that its share of an
+    FPU needs, and fetches all of its lines in every round if the instruction cache is smaller.
+
+    Args:
+        nodes: the code.
+        core: that runs it.
+        times: how often a loop in software runs, by the label that its last branch jumps to.
     """
-    total = 0.0
+    total, at = 0.0, 0
     before: Instruction | None = None
-    for node in nodes:
-        if isinstance(node, HardwareLoop):
+    while at < len(nodes):
+        node = nodes[at]
+        at += 1
+        if isinstance(node, Label) and times and node.name in times:
+            end = _end(nodes, at, node.name)
+            total += times[node.name] * cycles(nodes[at:end], core, times)
+            at = end
+        elif isinstance(node, HardwareLoop):
             assert node.count is not None
-            total += 1 + node.count * cycles(node.body, fpu_latency)
-            before = None
+            total += 1 + node.count * _round(node, core)
         elif isinstance(node, Instruction):
-            total += 1
-            if node.name in _BRANCHES:
-                total += 2
-            elif node.name in _JUMPS:
-                total += 1
-            if before is not None and before.operands and before.operands[0] in _reads(node):
-                if before.name in _LOADS:
-                    total += 1
-                elif before.name.startswith("f") and before.name not in _STORES:
-                    total += fpu_latency
-            before = node
+            total += 1 + _waits(node, before, core)
+        before = node if isinstance(node, Instruction) else None
     return total
+
+
+def _end(nodes: Sequence[Node], start: int, label: str) -> int:
+    """Number of the node behind the branch that closes a loop."""
+    for number in range(start, len(nodes)):
+        node = nodes[number]
+        if isinstance(node, Instruction) and node.operands[1:] == (f"@{label}",):
+            return number + 1
+    raise ValueError(f"nothing jumps back to {label}")
+
+
+def _waits(node: Instruction, before: Instruction | None, core: Core) -> int:
+    """Cycles that an instruction takes beyond its issue slot."""
+    waits = 2 if node.name in _BRANCHES else 1 if node.name in _JUMPS else 0
+    if before is not None and before.operands and before.operands[0] in _reads(node):
+        if before.name in _LOADS:
+            waits += 1
+        elif before.name.startswith("f") and before.name not in _STORES:
+            waits += core.fpu_latency
+    return waits
+
+
+def _round(loop: HardwareLoop, core: Core) -> float:
+    """Cycles of one round of a loop."""
+    spent = cycles(loop.body, core)
+    if core.cores_per_fpu > 1:
+        uses = sum(i.name.endswith(".s") for i in instructions(loop.body))
+        spent = max(spent, uses * core.cores_per_fpu)
+    code_bytes = _INSTRUCTION_BYTES * size(loop.body)
+    if core.icache_bytes and code_bytes > core.icache_bytes:
+        spent += code_bytes / _LINE_BYTES * core.icache_miss_cycles
+    return spent

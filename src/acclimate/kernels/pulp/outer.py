@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from acclimate.kernels.pulp.function import Core, Function
+from acclimate.kernels.pulp.core import Core
+from acclimate.kernels.pulp.function import Function
 from acclimate.kernels.pulp.isa import IMMEDIATE, Code, Node
 from acclimate.kernels.pulp.result import Result
 

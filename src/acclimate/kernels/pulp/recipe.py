@@ -11,7 +11,7 @@ import numpy as np
 
 from acclimate.kernels.pulp.contract import Contraction, choices, share
 from acclimate.kernels.pulp.contraction import Block
-from acclimate.kernels.pulp.function import Core
+from acclimate.kernels.pulp.core import Core
 from acclimate.kernels.pulp.pointers import Taps
 from acclimate.kernels.pulp.work import Choice, Elements, Micro, Request, Start, Work, print_starts
 

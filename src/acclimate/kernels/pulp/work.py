@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from acclimate.kernels.pulp.function import Core
+from acclimate.kernels.pulp.core import Core
 from acclimate.kernels.pulp.isa import Node
 
 Elements = npt.NDArray[np.int64]
