@@ -141,7 +141,7 @@ def test_fault_10_kernels_and_scratch_are_chosen_in_one_place() -> None:
 
 
 def test_fault_11_a_linear_layer_of_batch_1_is_shared_among_the_cores() -> None:
-    for name in ("linear_fwd", "linear_bwd_x", "linear_bwd_w", "linear_step"):
+    for name in ("linear_fwd", "linear_bwd_x", "linear_bwd_w", "linear_step", "linear_bwd_step"):
         (op,) = (op for op in OPS if op.name == name)
         for kernel in op.kernels:
             text = (op.folder / kernel.source).read_text()

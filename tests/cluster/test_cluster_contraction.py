@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from acclimate.kernels.pulp.contraction import Block, Taps, Walk
-from acclimate.kernels.pulp.function import Core, OutOfRegisters
+from acclimate.kernels.pulp.core import Core
+from acclimate.kernels.pulp.function import OutOfRegisters
 from acclimate.kernels.pulp.isa import Dialect, print_assembly
 from acclimate.kernels.pulp.result import Result
 

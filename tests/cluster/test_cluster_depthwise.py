@@ -18,7 +18,8 @@ import pytest
 from acclimate.firmware import Firmware
 from acclimate.kernels.conv2d.op import CONV2D_BWD_W, CONV2D_BWD_X, CONV2D_FWD, CONV2D_STEP
 from acclimate.kernels.op import Array, Op
-from acclimate.kernels.pulp.function import Core, OutOfRegisters
+from acclimate.kernels.pulp.core import Core
+from acclimate.kernels.pulp.function import OutOfRegisters
 from acclimate.kernels.pulp.partition import bounds
 from acclimate.plan import plan
 from acclimate.program import Buffer, OpCase, Program, Role, View, operator_program

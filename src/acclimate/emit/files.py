@@ -18,7 +18,7 @@ from acclimate.emit.ports import cores_of, needs_port, port_file
 from acclimate.emit.render import render
 from acclimate.emit.text import Library
 from acclimate.kernels.op import DTYPES
-from acclimate.kernels.pulp.function import Core
+from acclimate.kernels.pulp.core import Core
 from acclimate.kernels.pulp.isa import Dialect, print_assembly
 from acclimate.plan import Plan
 from acclimate.program import Buffer, Program, Role

@@ -13,7 +13,7 @@ from acclimate.kernels.loop.nest import loop_strides
 from acclimate.kernels.loop.op import Map, Reduce
 from acclimate.kernels.loop.print_c import C_TYPES, c_float
 from acclimate.kernels.op import Shape
-from acclimate.kernels.pulp.function import Core
+from acclimate.kernels.pulp.core import Core
 from acclimate.kernels.pulp.work import Micro, Work
 from acclimate.program import Buffer, Call, Program, Role, View, describe
 

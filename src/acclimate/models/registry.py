@@ -69,9 +69,7 @@ _CASES = (
         loss="mse",
         macs=28_672,
     ),
-    ModelCase(
-        "dscnn_xs", lambda: DSCNN("XS"), (1, 16, 8), _KEYWORDS, "cross_entropy", macs=71_872
-    ),
+    ModelCase("dscnn_xs", lambda: DSCNN("XS"), (1, 16, 8), _KEYWORDS, "cross_entropy", macs=71_872),
     ModelCase("dscnn_s", lambda: DSCNN("S"), _MFCC, _KEYWORDS, "cross_entropy", 23_756, 2_656_768),
     ModelCase("dscnn_m", lambda: DSCNN("M"), _MFCC, _KEYWORDS, "cross_entropy", 138_128, 9_816_384),
     ModelCase(

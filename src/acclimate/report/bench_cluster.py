@@ -176,8 +176,8 @@ def measure_row(name: str, machine: Target) -> ClusterRow:
     return _layer(name.removesuffix(f"_{kind}"), kind, machine)
 
 
-def _layer(layer: str, kind: str, machine: Target) -> ClusterRow:
-    """One pass of one layer."""
+def layer_calls(layer: str, kind: str) -> list[OpCase]:
+    """The calls of one pass of one layer."""
     case = LAYERS[layer]
     wanted = {
         "fwd": (CONV2D_FWD,),
@@ -194,8 +194,12 @@ def _layer(layer: str, kind: str, machine: Target) -> ClusterRow:
         }
     # Gradients as PULP-TrainLib counts them: of the input and of the weights alone.
     without = {CONV2D_BWD_X: {"b"}, CONV2D_BWD_W: {"db"}, LINEAR_BWD_W: {"db"}}
-    calls = [OpCase(op, case, frozenset(without.get(op, ()))) for op in wanted[kind]]
-    program = operator_program("bench", {"run": calls})
+    return [OpCase(op, case, frozenset(without.get(op, ()))) for op in wanted[kind]]
+
+
+def _layer(layer: str, kind: str, machine: Target) -> ClusterRow:
+    """One pass of one layer."""
+    program = operator_program("bench", {"run": layer_calls(layer, kind)})
     cycles, resident = _measure(program, machine)
     macs = sum(call.macs for call in program.calls())
     return _row(f"{layer}_{kind}", cycles, macs, resident, "whole")

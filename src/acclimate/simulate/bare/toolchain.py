@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
@@ -38,6 +39,8 @@ FLAGS = (
     "-fno-asynchronous-unwind-tables", "-ffunction-sections", "-fdata-sections",
     "-fdebug-compilation-dir=.", "-isystem", "include", "-I.",
 )  # fmt: skip
+# Zig asks for an object file even where assembly is wanted.
+_TO_ASSEMBLY = ("-Wno-unused-command-line-argument", "-S")
 _INCLUDE = re.compile(rb'^[ \t]*#[ \t]*include[ \t]*["<]([^">]+)[">]', re.MULTILINE)
 
 
@@ -50,12 +53,14 @@ class Toolchain:
         flags: of the compiler: target, processor, features.
         linker_script: its text.
         runtime: files by relative path (start code, drivers) that are part of every image.
+        rewrite: changes the assembly that the compiler makes of C; a function of a module.
     """
 
     name: str
     flags: tuple[str, ...]
     linker_script: str
     runtime: Mapping[str, bytes] = field(default_factory=dict)
+    rewrite: Callable[[str], str] | None = None
 
 
 @cache
@@ -85,12 +90,11 @@ def build_image(
     whole = [name for name in _sources(known) if name in files or name in toolchain.runtime]
     whole.append("runtime/window.c")
     called = [name for name in _sources(common_runtime()) if name not in whole]
-    flags = (*toolchain.flags, *FLAGS)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         objects = dict(
             zip(
                 [*whole, *called],
-                pool.map(lambda name: _object(name, known, flags, extra), [*whole, *called]),
+                pool.map(lambda name: _object(name, known, toolchain, extra), [*whole, *called]),
                 strict=True,
             )
         )
@@ -127,17 +131,45 @@ def _sources(files: Mapping[str, bytes]) -> list[str]:
 
 
 def _object(
-    name: str, known: Mapping[str, bytes], flags: Sequence[str], extra: Sequence[str]
+    name: str, known: Mapping[str, bytes], toolchain: Toolchain, extra: Sequence[str]
 ) -> Path:
-    """Compiles one source; its object is kept by the content of all that it includes."""
+    """Compiles one source; its object is kept by the content of all that it comes from."""
     needed = _closure(name, known)
-    options = (*flags, *(() if name.endswith(".S") else WARNINGS), *extra)
-    path = cache_folder("objects") / f"{digest((name, *options), needed)}.o"
+    is_c = not name.endswith(".S")
+    options = (*toolchain.flags, *FLAGS, *(WARNINGS if is_c else ()), *extra)
+    rewrite = toolchain.rewrite if is_c else None
+    origin = {**needed, **(_implementation(rewrite) if rewrite else {})}
+    path = cache_folder("objects") / f"{digest((name, *options), origin)}.o"
     if not path.exists():
         with tempfile.TemporaryDirectory() as folder, replacing(path) as temporary:
             write_files(needed, Path(folder))
-            zig_cc((*options, "-c", name, "-o", str(temporary)), folder)
+            if rewrite is None:
+                zig_cc((*options, "-c", name, "-o", str(temporary)), folder)
+            else:
+                assembly = Path(folder) / "rewritten.s"
+                zig_cc((*options, *_TO_ASSEMBLY, name, "-o", str(assembly)), folder)
+                # Strings of the program can hold any bytes.
+                text = assembly.read_bytes().decode("latin-1")
+                assembly.write_bytes(rewrite(text).encode("latin-1"))
+                zig_cc((*toolchain.flags, "-c", str(assembly), "-o", str(temporary)), folder)
     return path
+
+
+@cache
+def _implementation(function: Callable[[str], str]) -> Mapping[str, bytes]:
+    """Source of the module of a function, and of what it takes from modules beside it."""
+    found: dict[str, bytes] = {}
+    waiting = [function.__module__]
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        module = sys.modules[name]
+        found[name] = Path(module.__file__ or "").read_bytes()
+        package = name.rpartition(".")[0]
+        others = {getattr(value, "__module__", None) or "" for value in vars(module).values()}
+        waiting += [other for other in others if other.rpartition(".")[0] == package]
+    return found
 
 
 def _globals(path: Path) -> Iterator[str]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from acclimate.simulate.bare import Toolchain, build_image
+from acclimate.simulate.cluster.hardware_loops import with_hardware_loops
 from acclimate.simulate.cluster.machine import STACK_BYTES
 from acclimate.simulate.cluster.rtl import Rtl
 from acclimate.targets import Target
@@ -26,7 +27,7 @@ def rtl_of(target: Target) -> Rtl:
 
 
 def cluster_toolchain(target: Target, *, ported: bool = True) -> Toolchain:
-    """Flags, linker script and start-up code for a target.
+    """Flags, linker script and start-up code for a target; hardware loops where it has `xpulp`.
 
     Args:
         target: with memories l1 and l2.
@@ -48,7 +49,8 @@ def cluster_toolchain(target: Target, *, ported: bool = True) -> Toolchain:
     )  # fmt: skip
     names = ["start.S", "cluster.h", *(["port.c"] if ported else ["serve.c"])]
     runtime = {f"cluster/{name}": (_RUNTIME / name).read_bytes() for name in names}
-    return Toolchain(f"cluster of {target.cores} cv32e40p", flags, script, runtime)
+    rewrite = with_hardware_loops if "xpulp" in target.features else None
+    return Toolchain(f"cluster of {target.cores} cv32e40p", flags, script, runtime, rewrite)
 
 
 def cluster_image(files: Mapping[str, bytes], target: Target) -> Path:
