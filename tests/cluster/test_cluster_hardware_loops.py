@@ -37,6 +37,13 @@ def test_a_counter_to_zero_is_the_count() -> None:
     ]
 
 
+def test_inline_assembly_without_instructions_is_no_obstacle() -> None:
+    """It hides a value from the compiler, as in ac_zero_if_f32, and is nothing to the processor."""
+    body = COPY.replace("sw a4", "\n#APP\n#NO_APP\nsw a4", 1)
+    _, counts = rewritten("", body)
+    assert counts == LoopCounts(1, 1)
+
+
 SUM = "lw a4, 0(a0); addi a0, a0, 4; mul a3, a3, a4; add a2, a2, a4; {}, .LBB0_1"
 
 

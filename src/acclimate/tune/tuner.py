@@ -33,6 +33,7 @@ from acclimate.tune.select import applicable, fitting, most_promising
 from acclimate.tune.workload import Candidate, Workload, machine_name, request_of
 
 _SMALL_MACS = 20_000  # below, fixed costs may make C the fastest
+_FORK_CYCLES = 60  # of a call alone: fork, join, and the way to the kernel
 
 Progress = Callable[[int, int, str], None]
 
@@ -154,7 +155,8 @@ def _predicted(workload: Workload, best: Candidate, target: Target) -> float | N
     kernel = next(k for k in call.op.kernels if k.symbol == best.kernel)
     if kernel.generator is None or best.choice is None:
         return None
-    return kernel.generator.write(request_of(call, Core.of(target)), best.choice).cycles
+    work = kernel.generator.write(request_of(call, Core.of(target)), best.choice)
+    return work.cycles + (_FORK_CYCLES if target.cores > 1 else 0)
 
 
 def _run(jobs: Sequence[_Job], target: Target, executor: Executor, tell: Progress) -> None:

@@ -158,15 +158,20 @@ def registers(texts: Iterable[str]) -> Registers:
 
 def parse_lines(assembly: str) -> list[Line]:
     """The lines of a file. What C wrote as inline assembly is unknown instructions."""
-    lines = []
+    lines: list[Line] = []
     inline = False
     for text in assembly.split("\n"):
         mark = text.strip()
-        if mark in ("#APP", "#NO_APP"):
-            inline = mark == "#APP"
-            lines.append(Line(text))  # not harmless: no loop reaches across it
-        else:
+        if mark not in ("#APP", "#NO_APP"):
             lines.append(_line(text, inline))
+            continue
+        inline = mark == "#APP"
+        if not inline and lines and lines[-1].text.strip() == "#APP":
+            # Nothing between the marks: it only hid a value from the compiler.
+            lines[-1] = Line(lines[-1].text, harmless=True)
+            lines.append(Line(text, harmless=True))
+        else:
+            lines.append(Line(text))  # not harmless: no loop reaches across it
     return lines
 
 
