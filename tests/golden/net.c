@@ -133,7 +133,7 @@ static void net_loop_log_softmax(float *restrict y, const float *restrict b, con
     }
 }
 
-/* sum of i0 == b ? -a : 0.0f, then acc */
+/* sum of ac_zero_if_f32(!(i0 == b), -a), then acc */
 static void net_loop_nll_loss(float *restrict y, const float *restrict a, const int32_t *restrict b, int32_t n, int32_t core, int32_t cores) {
     (void)cores;
     if (core != 0) {
@@ -141,17 +141,17 @@ static void net_loop_nll_loss(float *restrict y, const float *restrict a, const 
     }
     float acc = 0.0f;
     for (int32_t i0 = 0; i0 < n; i0++) {
-        acc += i0 == b[0] ? -a[i0] : 0.0f;
+        acc += ac_zero_if_f32(!(i0 == b[0]), -a[i0]);
     }
     y[0] = acc;
 }
 
-/* y = i0 == a ? -1.0f : 0.0f */
+/* y = ac_zero_if_f32(!(i0 == a), -1.0f) */
 static void net_loop_nll_loss_bwd(float *restrict y, const int32_t *restrict a, int32_t n, int32_t core, int32_t cores) {
     const int32_t begin = ac_split(n, core, cores);
     const int32_t end = ac_split(n, core + 1, cores);
     for (int32_t i0 = begin; i0 < end; i0++) {
-        y[i0] = i0 == a[0] ? -1.0f : 0.0f;
+        y[i0] = ac_zero_if_f32(!(i0 == a[0]), -1.0f);
     }
 }
 
@@ -177,13 +177,14 @@ static void net_loop_log_softmax_bwd(float *restrict y, const float *restrict b,
     }
 }
 
-/* y = y <= 0.0f ? 0.0f : b / 9.0f */
+/* y = ac_zero_if_f32(y <= 0.0f, b / 9.0f) */
 static void net_loop_div_relu_bwd(float *restrict y, const float *restrict b, int32_t core, int32_t cores) {
     const int32_t begin = ac_split(2, core, cores);
     const int32_t end = ac_split(2, core + 1, cores);
     for (int32_t i0 = begin; i0 < end; i0++) {
+        const float h0 = b[i0] / 9.0f;
         for (int32_t i1 = 0; i1 < 9; i1++) {
-            y[i0 * 9 + i1] = y[i0 * 9 + i1] <= 0.0f ? 0.0f : b[i0] / 9.0f;
+            y[i0 * 9 + i1] = ac_zero_if_f32(y[i0 * 9 + i1] <= 0.0f, h0);
         }
     }
 }

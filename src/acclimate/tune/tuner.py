@@ -32,6 +32,7 @@ from acclimate.tune.measure import measure
 from acclimate.tune.select import applicable, fitting, most_promising
 from acclimate.tune.workload import Candidate, Workload, machine_name, request_of
 
+_HOPELESS = 1.25  # times the cycles of the most promising choice
 _SMALL_MACS = 20_000  # below, fixed costs may make C the fastest
 _FORK_CYCLES = 60  # of a call alone: fork, join, and the way to the kernel
 
@@ -147,7 +148,10 @@ def _job(workload: Workload, target: Target, most: int) -> _Job:
         some = islice(fitting(kernel, request), 2 * most)
         for choice, work in sorted(some, key=lambda pair: pair[1].cycles)[:most]:
             found.setdefault(Candidate(kernel.symbol, choice), work.cycles)
-    return _Job(workload, list(found.items()))
+    # The model is within a few percent: what it gives a quarter more cannot win.
+    best = min((cycles for cycles in found.values() if cycles is not None), default=0.0)
+    kept = [item for item in found.items() if item[1] is None or item[1] <= _HOPELESS * best]
+    return _Job(workload, kept)
 
 
 def _predicted(workload: Workload, best: Candidate, target: Target) -> float | None:

@@ -68,7 +68,7 @@ class Backward:
         if core.cores > 1:
             slowest *= _CONFLICTS
         slowest += _BIAS_CYCLES * parts.rows / core.cores if parts.has_bias else 0.0
-        return Work(body, tuple(micros), slowest, 0, parts.touched())
+        return Work(body, tuple(micros), slowest, 0, parts.touched)
 
 
 class _Parts:

@@ -23,6 +23,7 @@ _WORD = 4
 _CONFLICTS = 1.01  # cores that meet in a bank, on average
 _CONFLICTS_IN_STEP = 1.15  # where all stream rows that begin in one bank
 _MOST_ROWS, _MOST_COLUMNS = 6, 16
+_MANY = 4  # blocks of a core
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,9 +77,7 @@ def choices(problem: Contraction, core: Core) -> list[Choice]:
     for r, (p, q) in _blocks(rows, lines, width, core):
         for row_parts in _parts(core.cores):
             cut = (*even(-(-rows // row_parts), r), 0, *even(lines, p), 0, *even(width, q))
-            column_parts = core.cores // row_parts
-            too_many = row_parts > rows or column_parts > max(1, lines * width)
-            if too_many or (row_parts, cut) in seen:
+            if row_parts > rows or (row_parts, cut) in seen:
                 continue
             seen.add((row_parts, cut))
             score = _slots(problem, core, r, (p, q), row_parts)
@@ -113,20 +112,20 @@ def _slots(
     """Issue slots of the busiest core, without writing the code."""
     lines, width = problem.shape
     most_rows = -(-len(problem.rows[0]) // row_parts)
-    widths = [a * b for a in even(lines, tile[0]) for b in even(width, tile[1])]
-    parts = shares(widths, core.cores // row_parts)
+    pieces = (-(-lines // tile[0]), -(-width // tile[1]))
+    blocks = pieces[0] * pieces[1]
+    own = -(-blocks // (core.cores // row_parts))
+    # Few blocks: the largest counts. Many: their mean.
+    c = lines * width / blocks
+    if own < _MANY:
+        c = -(-lines // pieces[0]) * -(-width // pieces[1])
     taps = problem.taps.count
     stores = {"set": 1.0, "add": 3.0, "step": 3.0}[problem.result.kind]
-    worst = 0.0
-    for part in parts:
-        total = 0.0
-        for rows in even(most_rows, r):
-            for number in part:
-                c = widths[number]
-                stall = taps if rows == 1 and c == 1 else 0
-                total += taps * (rows * c + rows + c) + stall + rows * c * stores + 24
-        worst = max(worst, total)
-    return worst + 60
+    total = 60.0
+    for rows in even(most_rows, r):
+        stall = taps if rows == 1 and c == 1 else 0
+        total += own * (taps * (rows * c + rows + c) + stall + rows * c * stores + 24)
+    return total
 
 
 @cache

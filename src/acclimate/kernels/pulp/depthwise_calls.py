@@ -8,6 +8,7 @@ targets; sums of weights are then added up in the end.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -49,7 +50,7 @@ def write(problem: Problem, choice: Choice, core: Core) -> Work:
     ranges = [first + at for at in bounds(end - first, parts)]
     reduced = problem.weights and parts > 1
     starts: list[list[Start]] = []
-    touched: dict[str, list[Elements]] = {}
+    own: list[tuple[list[Pass], range]] = []
     slowest = 0.0
     for number in range(core.cores):
         group, part = divmod(number, parts)
@@ -63,13 +64,12 @@ def write(problem: Problem, choice: Choice, core: Core) -> Work:
         starts.append(calls)
         costs = [call_cycles(_planes(call), core) for call in calls]
         slowest = max(slowest, sum(fixed + len(channels) * each for fixed, each in costs))
-        for name, elements in _touched(problem, choice, every, channels).items():
-            touched.setdefault(name, []).append(elements)
+        own.append((every, channels))
     micros: list[Micro] = []
     text = print_starts(starts, micros)
     slowest *= _CONFLICTS if core.cores > 1 else 1.0
     if not reduced:
-        return Work(text, tuple(micros), slowest, 0, touched)
+        return Work(text, tuple(micros), slowest, 0, partial(_all_touched, problem, choice, own))
     words = sum_words(problem)
     text += f"ac_barrier();\n{_sum_up(problem, parts, core.cores)}"
     slowest += BARRIER_CYCLES + SUM_SLOTS * words / core.cores
@@ -143,6 +143,17 @@ def _sum_up(problem: Problem, parts: int, cores: int) -> str:
             "}",
         ]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _all_touched(
+    problem: Problem, choice: Choice, own: list[tuple[list[Pass], range]]
+) -> dict[str, list[Elements]]:
+    """What every core reads and writes, by operand."""
+    found: dict[str, list[Elements]] = {}
+    for every, channels in own:
+        for name, elements in _touched(problem, choice, every, channels).items():
+            found.setdefault(name, []).append(elements)
+    return found
 
 
 def _touched(

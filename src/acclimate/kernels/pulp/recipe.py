@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -86,7 +87,7 @@ class Contractions:
         """
         micros: list[Micro] = []
         body, cycles, scratch = "", 0.0, 0
-        touched: dict[str, list[Elements]] = {}
+        shared: list[Sequence[Sequence[Start]]] = []
         recipes = self.recipes(request, choice["unroll"])
         plain = True
         for recipe in recipes:
@@ -95,7 +96,7 @@ class Contractions:
                 if isinstance(step, Contraction):
                     fitted = _fitted(step, choice)
                     starts, slowest = share(step, fitted, request.core)
-                    _touch(starts, touched)
+                    shared.append(starts)
                     text += print_starts(starts, micros)
                     once += slowest
                 elif isinstance(step, Statement):
@@ -115,9 +116,8 @@ class Contractions:
             body += text
             cycles += once * times
             scratch = max(scratch, recipe.scratch)
-        # An operand with an offset of its own is one of several parts: their sum is not known.
-        plain = plain and all(name.isidentifier() for name in touched)
-        return Work(body, tuple(micros), cycles, scratch, touched if plain else {})
+        touch = partial(_touched, shared) if plain else dict
+        return Work(body, tuple(micros), cycles, scratch, touch)
 
 
 def _fitted(problem: Contraction, choice: Choice) -> Choice:
@@ -133,16 +133,30 @@ def _fitted(problem: Contraction, choice: Choice) -> Choice:
     return Choice.of(**numbers)
 
 
-def _touch(starts: Sequence[Sequence[Start]], touched: dict[str, list[Elements]]) -> None:
-    """Adds the elements that each core reads and writes, per operand."""
-    names = {name for calls in starts for start in calls for name, _ in start.arguments[:4]}
-    for name in names - {"NULL", ""}:
-        touched.setdefault(name, [np.zeros(0, np.int64)] * len(starts))
-    for core, calls in enumerate(starts):
-        for start in calls:
-            for name, elements in _elements(start):
-                if name in touched:
-                    touched[name][core] = np.union1d(touched[name][core], elements)
+def _touched(shared: Sequence[Sequence[Sequence[Start]]]) -> dict[str, list[Elements]]:
+    """The elements that each core reads and writes, per operand."""
+    names = {
+        name
+        for starts in shared
+        for calls in starts
+        for start in calls
+        for name, _ in start.arguments[:4]
+    } - {"NULL", ""}
+    if not all(name.isidentifier() for name in names):
+        return {}  # an operand with an offset of its own is a part, and the others are not known
+    cores = len(shared[0])
+    found: dict[str, list[list[Elements]]] = {name: [[] for _ in range(cores)] for name in names}
+    for starts in shared:
+        for core, calls in enumerate(starts):
+            for start in calls:
+                for name, elements in _elements(start):
+                    if name in names:
+                        found[name][core].append(elements)
+    nothing = np.zeros(0, np.int64)
+    return {
+        name: [np.concatenate([nothing, *parts]) for parts in by_core]
+        for name, by_core in found.items()
+    }
 
 
 def _elements(start: Start) -> Iterator[tuple[str, Elements]]:

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, Protocol
 
@@ -98,14 +99,19 @@ class Work:
         micros: kernels that the body calls.
         cycles: of the slowest core, estimated from issue slots.
         scratch: f32 words.
-        touched: per operand and core: elements read or written, where that is less than all.
+        touch: makes `touched`, which only the choice that is taken needs.
     """
 
     body: str
     micros: tuple[Micro, ...]
     cycles: float
     scratch: int = 0
-    touched: Mapping[str, Sequence[Elements]] = field(default_factory=dict, compare=False)
+    touch: Callable[[], Mapping[str, Sequence[Elements]]] = field(default=dict, compare=False)
+
+    @cached_property
+    def touched(self) -> Mapping[str, Sequence[Elements]]:
+        """Per operand and core: elements read or written, where that is less than all."""
+        return self.touch()
 
 
 class Generator(Protocol):
