@@ -133,7 +133,7 @@ static void net_loop_log_softmax(float *restrict y, const float *restrict b, con
     }
 }
 
-/* sum of ac_zero_if_f32(!(i0 == b), -a), then acc */
+/* sum of i0 == b ? -a : 0.0f, then acc */
 static void net_loop_nll_loss(float *restrict y, const float *restrict a, const int32_t *restrict b, int32_t n, int32_t core, int32_t cores) {
     (void)cores;
     if (core != 0) {
@@ -146,7 +146,7 @@ static void net_loop_nll_loss(float *restrict y, const float *restrict a, const 
     y[0] = acc;
 }
 
-/* y = ac_zero_if_f32(!(i0 == a), -1.0f) */
+/* y = i0 == a ? -1.0f : 0.0f */
 static void net_loop_nll_loss_bwd(float *restrict y, const int32_t *restrict a, int32_t n, int32_t core, int32_t cores) {
     const int32_t begin = ac_split(n, core, cores);
     const int32_t end = ac_split(n, core + 1, cores);
@@ -177,7 +177,7 @@ static void net_loop_log_softmax_bwd(float *restrict y, const float *restrict b,
     }
 }
 
-/* y = ac_zero_if_f32(y <= 0.0f, b / 9.0f) */
+/* y = y <= 0.0f ? 0.0f : b / 9.0f */
 static void net_loop_div_relu_bwd(float *restrict y, const float *restrict b, int32_t core, int32_t cores) {
     const int32_t begin = ac_split(2, core, cores);
     const int32_t end = ac_split(2, core + 1, cores);

@@ -208,7 +208,7 @@ def _formula(exprs: Sequence[Expr], writer: _Writer, sign: str) -> str:
     names |= {
         i: writer.out_names[a.shares] for i, a in enumerate(writer.inputs) if a.shares is not None
     }
-    texts = [print_expr(expr, names, writer.loop_of) for expr in exprs]
+    texts = [print_expr(expr, names, writer.loop_of, plain=True) for expr in exprs]
     formulas = [f"{y} {sign} {text}" for y, text in zip(writer.out_names, texts, strict=True)]
     return ";  ".join(formulas)
 
@@ -243,7 +243,8 @@ def generate_reduce(
     body = f"{start}{folded}{writer.output_at(0)} {sign} {result};\n"
     body = writer.share(nest.split) + writer.nested(body, loops[:inner], nest.split)
     names = dict(enumerate(writer.in_names))
-    comment = f"{attrs.kind} of {print_expr(expr, names, writer.loop_of)}, then {result}"
+    what = print_expr(expr, names, writer.loop_of, plain=True)
+    comment = f"{attrs.kind} of {what}, then {result}"
     return writer.function(attrs.label, comment, body)
 
 

@@ -28,9 +28,18 @@ def c_number(value: float | int | bool, dtype: str = "f32") -> str:
     return c_float(float(value)) if dtype == "f32" else str(int(value))
 
 
-def print_expr(expr: Expr, args: Mapping[int, str], coordinate: Callable[[int], str]) -> str:
-    """The C text of an expression, with as few parentheses as C needs to mean the same."""
-    return _Printer(args, coordinate, {}).text(expr)[0]
+def print_expr(
+    expr: Expr, args: Mapping[int, str], coordinate: Callable[[int], str], *, plain: bool = False
+) -> str:
+    """The C text of an expression, with as few parentheses as C needs to mean the same.
+
+    Args:
+        expr: what to print.
+        args: C of the inputs.
+        coordinate: C of the coordinate along an axis.
+        plain: for a reader; else choices of zero are calls that some processors compute faster.
+    """
+    return _Printer(args, coordinate, {}, plain).text(expr)[0]
 
 
 def print_with_locals(
@@ -79,9 +88,13 @@ def _depth(expr: Expr) -> int:
 
 class _Printer:
     def __init__(
-        self, args: Mapping[int, str], coordinate: Callable[[int], str], named: Mapping[Expr, str]
+        self,
+        args: Mapping[int, str],
+        coordinate: Callable[[int], str],
+        named: Mapping[Expr, str],
+        plain: bool = False,
     ) -> None:
-        self.args, self.coordinate, self.named = args, coordinate, named
+        self.args, self.coordinate, self.named, self.plain = args, coordinate, named, plain
 
     def text(self, expr: Expr) -> tuple[str, int]:
         """C text and its precedence."""
@@ -94,7 +107,7 @@ class _Printer:
         if isinstance(expr, Const):
             return c_number(expr.value, expr.dtype), 14 if expr.value < 0 else 15
         assert isinstance(expr, Apply)
-        if expr.name == "where" and expr.dtype == "f32" and _ZERO in expr.args[1:]:
+        if self.is_choice_of_zero(expr):
             return self.zero_if(*expr.args), 15
         primitive = PRIMITIVES[expr.name]
         parts = []
@@ -102,6 +115,13 @@ class _Printer:
             text, level = self.text(arg)
             parts.append(f"({text})" if level < least else text)
         return primitive.c.format(*parts), primitive.level
+
+    def is_choice_of_zero(self, expr: Apply) -> bool:
+        """True for a choice between zero and something that is computed."""
+        if self.plain or expr.name != "where" or expr.dtype != "f32":
+            return False
+        values = expr.args[1:]
+        return _ZERO in values and not all(isinstance(value, Const) for value in values)
 
     def zero_if(self, condition: Expr, then: Expr, other: Expr) -> str:
         """A choice between zero and a value, for processors where a branch costs more than both."""
