@@ -255,6 +255,21 @@ def test_pulp_makefile_gives_the_rules_what_they_read(tmp_path: Path) -> None:
     assert "-DAC_PULP" in flags and "-DSTACK_BYTES=2048" in flags
 
 
+def test_pulp_kernels_are_assembly_in_the_names_of_xpulpv2(tmp_path: Path) -> None:
+    compiled = firmware("gap9")
+    files = compiled.sources(kit="pulp-sdk")
+    assembly = files["kws_kernels.S"].decode()
+    assert "lp.setup x0, " in assembly and "p.lw " in assembly and ".insn" not in assembly
+    called = set(re.findall(r"\bkws_kernel_\d+\b", files["kws.c"].decode()))
+    assert called == set(re.findall(r"\.globl (\w+)", assembly))
+    table = json.loads(files["manifest.json"])
+    written = [c for c in table["entries"]["train"]["calls"] if c["kernel"] and "choice" in c]
+    assert written and all(call["predicted_cycles"] > 0 for call in written)
+    plain = compiled.sources(kit="cmake")
+    assert not [name for name in plain if name.endswith(".S")]
+    assert b"kws_kernel_" not in plain["kws.c"]
+
+
 # ---- arduino
 
 

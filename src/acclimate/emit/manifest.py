@@ -50,6 +50,9 @@ def manifest(
 
 
 def _call(call: Call) -> dict[str, Any]:
+    written = {}
+    if call.work is not None and call.choice is not None:
+        written = {"choice": dict(call.choice.items), "predicted_cycles": round(call.work.cycles)}
     return {
         "op": describe(call),
         "kernel": call.kernel.symbol if call.kernel else None,
@@ -58,4 +61,5 @@ def _call(call: Call) -> dict[str, Any]:
         "source": str(call.source),
         "outputs": [str(view) for view in call.writes],
         "inputs": [str(view) for view in call.inputs if view is not None],
+        **written,
     }

@@ -107,7 +107,8 @@ def _comment(program: Program, call: Call, number: int) -> str:
     work = ".".join(part for part in (call.source.module, describe(call)) if part)
     place = f"{call.source.file}:{call.source.line}" if call.source.file else ""
     macs = f"{call.macs:,} MAC" if call.macs else ""
-    parts = [f"{number:3}", work, f"{inputs} -> {outputs}".strip(), place, macs]
+    cycles = f"about {call.work.cycles:,.0f} cycles" if call.work else ""
+    parts = [f"{number:3}", work, f"{inputs} -> {outputs}".strip(), place, macs, cycles]
     return "  ".join(part for part in parts if part)
 
 
@@ -164,7 +165,8 @@ def _written_call(
     if library.core.cores > 1:
         parameters.append("const int32_t core")
         body = body if re.search(r"\bcore\b", body) else f"(void)core;\n{body}"
-    head = f"/* {call.choice} */\nstatic void @({', '.join(parameters)}) {{\n"
+    apart = "AC_APART " if "if (core" in body else ""
+    head = f"/* {call.choice} */\nstatic {apart}void @({', '.join(parameters)}) {{\n"
     return library.name(describe(call), f"{head}{indent(body, '    ')}}}\n"), args
 
 

@@ -144,16 +144,21 @@ def _samples(g: _Geometry, steps: Sequence[Step], canvas: _Canvas) -> list[Recip
     return [Recipe([*steps, *after], ("n", 0, g.n), canvas.words)]
 
 
-def _at(name: str, words: int, n: int, group: int = 0) -> str:
-    """C of an operand in the loop over samples, and the words of a group."""
-    text = name if n == 1 or name == "scratch" else f"{name} + n * {words}"
-    return f"{text} + {group}" if group else text
+def _at(g: _Geometry, name: str, sample: int = 0, group: int = 0) -> str:
+    """C of an operand in the loops over samples and groups, given the words of each."""
+    text = f"{name} + n * {sample}" if sample and g.n > 1 else name
+    return f"{text} + g * {group}" if group and g.groups > 1 else text
+
+
+def _in_groups(g: _Geometry, steps: Sequence[Step]) -> list[Step]:
+    """Steps in a loop over groups."""
+    return [*steps] if g.groups == 1 else [Recipe(steps, ("g", 0, g.groups))]
 
 
 def _forward(request: Request, unroll: int) -> list[Recipe]:
     v = request.values
     g = _Geometry.of(v)
-    name = _at("x", g.c * g.h * g.w, g.n)
+    name = _at(g, "x", g.c * g.h * g.w)
     canvas = g.input_canvas(request, name)
     (sh, sw), (dh, dw) = g.stride, g.dilation
     kernels, channels = g.k // g.groups, g.c // g.groups
@@ -161,28 +166,23 @@ def _forward(request: Request, unroll: int) -> list[Recipe]:
     most = most_taps(request.core)
     taps = _kernel_taps(window, g.s, (channels, g.r * g.s, canvas.plane), unroll, most)
     b = "b" in request.operands
-    steps: list[Step] = [*canvas.copy]
-    for group in range(g.groups):
-        origin = canvas.origin + group * channels * canvas.plane
-        steps.append(
-            Contraction(
-                (line(kernels, channels * g.r * g.s), line(kernels, g.p * g.q)),
-                (
-                    grid((g.p, sh * canvas.row), (g.q, sw)) + origin * _WORD,
-                    grid((g.p, g.q), (g.q, 1)),
-                ),
-                taps,
-                Result("set", v["lo"], v["hi"], bias="rows" if b else ""),
-                (
-                    _at("w", 0, 1, group * kernels * channels * g.r * g.s),
-                    canvas.name,
-                    _at("y", g.k * g.p * g.q, g.n, group * kernels * g.p * g.q),
-                    _at("b", 0, 1, group * kernels) if b else "",
-                    "",
-                ),
-            )
-        )
-    return _samples(g, steps, canvas)
+    problem = Contraction(
+        (line(kernels, channels * g.r * g.s), line(kernels, g.p * g.q)),
+        (
+            grid((g.p, sh * canvas.row), (g.q, sw)) + canvas.origin * _WORD,
+            grid((g.p, g.q), (g.q, 1)),
+        ),
+        taps,
+        Result("set", v["lo"], v["hi"], bias="rows" if b else ""),
+        (
+            _at(g, "w", 0, kernels * channels * g.r * g.s),
+            _at(g, canvas.name, 0, channels * canvas.plane),
+            _at(g, "y", g.k * g.p * g.q, kernels * g.p * g.q),
+            _at(g, "b", 0, kernels) if b else "",
+            "",
+        ),
+    )
+    return _samples(g, [*canvas.copy, *_in_groups(g, [problem])], canvas)
 
 
 def _phases(
@@ -210,29 +210,29 @@ def _input_gradient(request: Request, unroll: int) -> list[Recipe]:
     columns = [(at, at + n) for _, n, taps in right for _, at in taps]
     top, left = min(at for at, _ in rows), min(at for at, _ in columns)
     wanted = (max(end for _, end in rows) - top, max(end for _, end in columns) - left)
-    name = _at("dy", g.k * g.p * g.q, g.n)
+    name = _at(g, "dy", g.k * g.p * g.q)
     canvas = _canvas(request, name, g.k, (g.p, g.q), (top, left), wanted)
     steps: list[Step] = [*canvas.copy]
     if empty:
-        out = _at("dx", g.c * g.h * g.w, g.n)
+        out = _at(g, "dx", g.c * g.h * g.w)
         words = g.c * g.h * g.w
         core = f"core, {request.core.cores}" if request.core.cores > 1 else "0, 1"
         steps = [
             Statement(f"ac_clear_f32({out}, {words}, {core});", words / request.core.cores),
             *(canvas.copy or (Barrier(),)),
         ]
-    for group in range(g.groups):
-        for first_row, high, taps_r in down:
-            for first_column, wide, taps_s in right:
-                if taps_r and taps_s:
-                    window = [
-                        (r * g.s + s, (p - top) * canvas.row + q - left)
-                        for r, p in taps_r
-                        for s, q in taps_s
-                    ]
-                    place = (first_row, first_column, high, wide, len(taps_s))
-                    steps.append(_phase(request, g, canvas, window, place, group, unroll))
-    return _samples(g, steps, canvas)
+    phases = []
+    for first_row, high, taps_r in down:
+        for first_column, wide, taps_s in right:
+            if taps_r and taps_s:
+                window = [
+                    (r * g.s + s, (p - top) * canvas.row + q - left)
+                    for r, p in taps_r
+                    for s, q in taps_s
+                ]
+                place = (first_row, first_column, high, wide, len(taps_s))
+                phases.append(_phase(request, g, canvas, window, place, unroll))
+    return _samples(g, [*steps, *_in_groups(g, phases)], canvas)
 
 
 def _phase(
@@ -241,7 +241,6 @@ def _phase(
     canvas: _Canvas,
     window: Sequence[tuple[int, int]],
     place: tuple[int, int, int, int, int],
-    group: int,
     unroll: int,
 ) -> Contraction:
     """The pixels of dx that see one set of taps."""
@@ -251,21 +250,20 @@ def _phase(
     taps = _kernel_taps(window, per_row, (kernels, channels * size, canvas.plane), unroll, most)
     (sh, sw), v = g.stride, request.values
     b = "b" in request.operands
-    origin = canvas.origin + group * kernels * canvas.plane
     at = first_row * g.w + first_column
     return Contraction(
         (line(channels, size), line(channels, g.h * g.w)),
         (
-            grid((high, canvas.row), (wide, 1)) + origin * _WORD,
+            grid((high, canvas.row), (wide, 1)) + canvas.origin * _WORD,
             grid((high, sh * g.w), (wide, sw)) + at * _WORD,
         ),
         taps,
         Result("set", v["lo"], v["hi"], bias="rows" if b else ""),
         (
-            _at("w", 0, 1, group * kernels * channels * size),
-            canvas.name,
-            _at("dx", g.c * g.h * g.w, g.n, group * channels * g.h * g.w),
-            _at("b", 0, 1, group * channels) if b else "",
+            _at(g, "w", 0, kernels * channels * size),
+            _at(g, canvas.name, 0, kernels * canvas.plane),
+            _at(g, "dx", g.c * g.h * g.w, channels * g.h * g.w),
+            _at(g, "b", 0, channels) if b else "",
             "",
         ),
     )
@@ -276,14 +274,14 @@ def _weight_gradient(request: Request, unroll: int) -> list[Recipe]:
     v = request.values
     g = _Geometry.of(v)
     step = "lr" in request.operands
-    canvas = g.input_canvas(request, _at("x", g.c * g.h * g.w, g.n))
+    canvas = g.input_canvas(request, _at(g, "x", g.c * g.h * g.w))
     decay = v.get("weight_decay", 0.0)
     kind = "step" if step else "add" if request.accumulate else "set"
     first = Result(kind, decay=decay if step else 0.0)
     rest = Result("step" if step else "add")
     found = []
     for result, samples in ((first, (0, 1)), (rest, (1, g.n))):
-        weights = [_weights(request, g, canvas, result, n, unroll) for n in range(g.groups)]
+        weights = _in_groups(g, [_weights(request, g, canvas, result, unroll)])
         after = [Barrier()] if canvas.copy and g.n > 1 else []
         loop = ("n", *samples) if g.n > 1 else None
         if samples[0] < samples[1]:
@@ -292,7 +290,7 @@ def _weight_gradient(request: Request, unroll: int) -> list[Recipe]:
 
 
 def _weights(
-    request: Request, g: _Geometry, canvas: _Canvas, result: Result, group: int, unroll: int
+    request: Request, g: _Geometry, canvas: _Canvas, result: Result, unroll: int
 ) -> Contraction:
     (sh, sw), (dh, dw) = g.stride, g.dilation
     kernels, channels, size = g.k // g.groups, g.c // g.groups, g.r * g.s
@@ -309,17 +307,16 @@ def _weights(
         taps = unrolled((0,), (0,), loops((g.q, 1, right), (g.p, g.q, down)), unroll)
     window = [r * dh * canvas.row + s * dw for r in range(g.r) for s in range(g.s)]
     pixels = grid((channels, canvas.plane), (1, 0)) + _array(window) * _WORD
-    origin = canvas.origin + group * channels * canvas.plane
     return Contraction(
         (line(kernels, g.p * g.q), line(kernels, channels * size)),
-        (pixels + origin * _WORD, grid((channels, size), (size, 1))),
+        (pixels + canvas.origin * _WORD, grid((channels, size), (size, 1))),
         taps,
         replace(result, sums=with_bias),
         (
-            _at("dy", g.k * g.p * g.q, g.n, group * kernels * g.p * g.q),
-            canvas.name,
-            _at(weight, 0, 1, group * kernels * channels * size),
-            _at(bias, 0, 1, group * kernels) if with_bias else "",
+            _at(g, "dy", g.k * g.p * g.q, kernels * g.p * g.q),
+            _at(g, canvas.name, 0, channels * canvas.plane),
+            _at(g, weight, 0, kernels * channels * size),
+            _at(g, bias, 0, kernels) if with_bias else "",
             "&lr" if step else "",
         ),
     )

@@ -7,10 +7,25 @@ many outputs past it.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
+from acclimate.kernels.loop.print_c import c_float
 from acclimate.kernels.pulp.contract import Contraction, grid, line
-from acclimate.kernels.pulp.recipe import Contractions, Recipe, loops, unrolled
+from acclimate.kernels.pulp.partition import bounds
+from acclimate.kernels.pulp.recipe import (
+    Apart,
+    Barrier,
+    Contractions,
+    Recipe,
+    Statement,
+    loops,
+    unrolled,
+)
 from acclimate.kernels.pulp.result import Result
 from acclimate.kernels.pulp.work import Request
+
+_WORD = 4
+_LEAST_PART = 4  # inputs of a core
 
 
 def _sizes(request: Request) -> tuple[int, int, int]:
@@ -22,6 +37,9 @@ def _forward(request: Request, unroll: int) -> list[Recipe]:
     n, c, k = _sizes(request)
     v = request.values
     b = "b" in request.operands
+    cores = request.core.cores
+    if n == 1 and cores > 1 and k <= 2 * cores and c >= _LEAST_PART * cores:
+        return _few_outputs(request, unroll)
     problem = Contraction(
         (line(n, c), line(n, k)),
         (grid((1, 0), (k, c)), grid((1, 0), (k, 1))),
@@ -30,6 +48,29 @@ def _forward(request: Request, unroll: int) -> list[Recipe]:
         ("x", "w", "y", "b" if b else "", ""),
     )
     return [Recipe([problem])]
+
+
+def _few_outputs(request: Request, unroll: int) -> list[Recipe]:
+    """Fewer outputs than would keep all cores busy: each core sums a part of the inputs."""
+    _, c, k = _sizes(request)
+    v, cores = request.values, request.core.cores
+    cuts = bounds(c, cores)
+    parts = []
+    for part, (first, end) in enumerate(pairwise(cuts)):
+        parts.append(
+            Contraction(
+                (line(1, 0) + first * _WORD, line(1, 0) + part * k * _WORD),
+                (grid((1, 0), (k, c)) + first * _WORD, grid((1, 0), (k, 1))),
+                unrolled((0,), (0,), loops((end - first, 1, 1)), unroll),
+                Result("set"),
+                ("x", "w", "scratch", "", ""),
+            )
+        )
+    bias = "b" if "b" in request.operands else "NULL"
+    limits = ", ".join(c_float(v[name]) for name in ("lo", "hi"))
+    text = f"ac_add_parts_f32(y, scratch, {bias}, {k}, {cores}, {limits}, core, {cores});"
+    steps = (Apart(tuple(parts)), Barrier(), Statement(text, 40 + 3.0 * cores * -(-k // cores)))
+    return [Recipe(steps, None, k * cores)]
 
 
 def _input_gradient(request: Request, unroll: int) -> list[Recipe]:

@@ -5,6 +5,9 @@
 
 #include "../ac.h"
 
+/* A function that stays one: inlined into the step, its branches would cost every core stack. */
+#define AC_APART __attribute__((noinline))
+
 /* Copies planes [channels, height, width] into the middle of zeros: canvas[channels, rows, columns], with
  * pixel (0, 0) at (top, left); both may be negative. Cores share the channels, or the rows of few. */
 static inline void ac_canvas_f32(float *canvas, const float *x, int32_t channels, int32_t height,
@@ -47,6 +50,20 @@ static inline void ac_clear_f32(float *x, int32_t n, int32_t core, int32_t cores
     const int32_t end = ac_split(n, core + 1, cores);
     for (int32_t i = ac_split(n, core, cores); i < end; i++) {
         x[i] = 0.0f;
+    }
+}
+
+/* y[n] = clamp(sum of parts[parts, n] over the parts + b[n]); b may be NULL. Cores share the outputs. */
+static inline void ac_add_parts_f32(float *restrict y, const float *restrict x, const float *restrict b,
+                                    int32_t n, int32_t parts, float lo, float hi, int32_t core,
+                                    int32_t cores) {
+    const int32_t end = ac_split(n, core + 1, cores);
+    for (int32_t i = ac_split(n, core, cores); i < end; i++) {
+        float sum = b ? b[i] : 0.0f;
+        for (int32_t part = 0; part < parts; part++) {
+            sum += x[part * n + i];
+        }
+        y[i] = ac_clampf(sum, lo, hi);
     }
 }
 

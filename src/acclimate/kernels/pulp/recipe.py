@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
+from textwrap import indent
 
 import numpy as np
 
@@ -35,7 +36,11 @@ class Barrier:
     """All cores meet."""
 
 
-Step = Contraction | Statement | Barrier
+@dataclass(frozen=True)
+class Apart:
+    """A problem for each core, which it computes alone."""
+
+    problems: tuple[Contraction, ...]
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,17 @@ class Recipe:
     steps: Sequence[Step]
     loop: tuple[str, int, int] | None = None
     scratch: int = 0
+
+    def flat(self) -> Iterator[Step]:
+        """All steps, with those of recipes inside it."""
+        for step in self.steps:
+            if isinstance(step, Recipe):
+                yield from step.flat()
+            else:
+                yield step
+
+
+Step = Contraction | Apart | Statement | Barrier | Recipe
 
 
 @dataclass(frozen=True)
@@ -68,16 +84,20 @@ class Contractions:
     def choices(self, request: Request) -> Iterator[Choice]:
         """Ways to compute a call, the most promising first."""
         recipes = self.recipes(request, 1)
-        problems = [s for r in recipes for s in r.steps if isinstance(s, Contraction)]
+        steps = [step for recipe in recipes for step in recipe.flat()]
+        problems = [step for step in steps if isinstance(step, Contraction)]
+        core = request.core
+        for step in steps:
+            if isinstance(step, Apart):
+                problems, core = [*step.problems], replace(core, cores=1)
         if not problems:
             return
         largest = max(problems, key=lambda p: p.taps.count * p.columns[0].size * len(p.rows[0]))
         # Loads of F registers do not move pointers: more taps in a body share the instruction.
         unrolls = (4, 2, 1) if request.core.float_registers else (1,)
-        for choice in islice(choices(largest, request.core), self.most):
+        for choice in islice(choices(largest, core), self.most):
             for unroll in unrolls:
-                if unroll == 1 or self.recipes(request, unroll) != recipes:
-                    yield Choice.of(**dict(choice.items), unroll=unroll)
+                yield Choice.of(**dict(choice.items), unroll=unroll)
 
     def write(self, request: Request, choice: Choice) -> Work:
         """The code of a call.
@@ -85,39 +105,62 @@ class Contractions:
         Raises:
             OutOfRegisters: this choice does not fit the core.
         """
-        micros: list[Micro] = []
-        body, cycles, scratch = "", 0.0, 0
-        shared: list[Sequence[Sequence[Start]]] = []
+        writer = _Writer(request.core, choice)
         recipes = self.recipes(request, choice["unroll"])
-        plain = True
-        for recipe in recipes:
-            text, once = "", 0.0
-            for step in recipe.steps:
-                if isinstance(step, Contraction):
-                    fitted = _fitted(step, choice)
-                    starts, slowest = share(step, fitted, request.core)
-                    shared.append(starts)
-                    text += print_starts(starts, micros)
-                    once += slowest
-                elif isinstance(step, Statement):
-                    text += f"{step.text}\n"
-                    once += step.cycles
-                    plain = False
-                elif request.core.cores > 1:
-                    text += "ac_barrier();\n"
-                    once += BARRIER_CYCLES
-            times = 1
-            if recipe.loop is not None:
-                plain = False
-                name, first, end = recipe.loop
-                times = end - first
-                head = f"for (int32_t {name} = {first}; {name} < {end}; {name}++) {{\n"
-                text = head + "".join(f"    {line}\n" for line in text.splitlines()) + "}\n"
-            body += text
-            cycles += once * times
-            scratch = max(scratch, recipe.scratch)
-        touch = partial(_touched, shared) if plain else dict
-        return Work(body, tuple(micros), cycles, scratch, touch)
+        printed = [writer.print(recipe) for recipe in recipes]
+        body = "".join(text for text, _ in printed)
+        cycles = sum(spent for _, spent in printed)
+        scratch = max(recipe.scratch for recipe in recipes)
+        touch = partial(_touched, writer.shared) if writer.plain else dict
+        return Work(body, tuple(writer.micros), cycles, scratch, touch)
+
+
+class _Writer:
+    """Prints recipes, and collects what they call."""
+
+    def __init__(self, core: Core, choice: Choice) -> None:
+        self.core, self.choice = core, choice
+        self.micros: list[Micro] = []
+        self.shared: list[Sequence[Sequence[Start]]] = []
+        self.plain = True  # contractions alone, each once: who touches what is known
+
+    def print(self, recipe: Recipe) -> tuple[str, float]:
+        """C of a recipe, and its cycles."""
+        text, cycles = "", 0.0
+        for step in recipe.steps:
+            line, spent = self.step(step)
+            text += line
+            cycles += spent
+        if recipe.loop is None:
+            return text, cycles
+        self.plain = False
+        name, first, end = recipe.loop
+        head = f"for (int32_t {name} = {first}; {name} < {end}; {name}++) {{\n"
+        return f"{head}{indent(text, '    ')}}}\n", cycles * (end - first)
+
+    def step(self, step: Step) -> tuple[str, float]:
+        """C of a step, and its cycles."""
+        if isinstance(step, Recipe):
+            return self.print(step)
+        if isinstance(step, Statement):
+            self.plain = False
+            return f"{step.text}\n", step.cycles
+        if isinstance(step, Barrier):
+            return ("ac_barrier();\n", BARRIER_CYCLES) if self.core.cores > 1 else ("", 0.0)
+        starts, slowest = _shared(step, self.choice, self.core)
+        self.shared.append(starts)
+        return print_starts(starts, self.micros), slowest
+
+
+def _shared(
+    step: Contraction | Apart, choice: Choice, core: Core
+) -> tuple[list[list[Start]], float]:
+    """The calls of every core, and the cycles of the slowest one."""
+    if isinstance(step, Contraction):
+        return share(step, _fitted(step, choice), core)
+    one = replace(core, cores=1)
+    found = [share(problem, _fitted(problem, choice), one) for problem in step.problems]
+    return [starts for (starts,), _ in found], max(cycles for _, cycles in found)
 
 
 def _fitted(problem: Contraction, choice: Choice) -> Choice:
