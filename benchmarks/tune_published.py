@@ -2,7 +2,7 @@
 """Tunes the published workloads and writes the records that are shipped with the package.
 
     python benchmarks/tune_published.py                    # pulp-cluster and gap9
-    python benchmarks/tune_published.py --target gap9
+    python benchmarks/tune_published.py --target gap9 --only dscnn_s --only deep_autoencoder
 
 Everything lies in L1, which is made large enough. What was measured before is taken from the
 user's cache, so a run that was stopped goes on where it was; --again measures anew.
@@ -70,6 +70,7 @@ def main() -> None:
     """Tunes and writes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--target", choices=TARGETS, action="append")
+    parser.add_argument("--only", action="append", help="a network or layer; all by default")
     parser.add_argument("--candidates", type=int, default=4)
     parser.add_argument("--jobs", type=int)
     parser.add_argument("--again", action="store_true")
@@ -79,6 +80,8 @@ def main() -> None:
         records: dict[str, Record] = {}
         print(machine_name(target))
         for name, program in programs(target).items():
+            if given.only and name not in given.only:
+                continue
             start = time.perf_counter()
             found = tune(
                 program,

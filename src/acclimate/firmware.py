@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,7 @@ class Firmware:
         title: one line that says what the model is.
         command: how it was made, for the headers of the C files.
         stages: every pass that ran, in order.
+        limits: budgets by memory name [B].
     """
 
     program: Program
@@ -55,6 +57,7 @@ class Firmware:
     title: str
     command: str
     stages: tuple[Stage, ...]
+    limits: Mapping[str, int] = field(default_factory=dict)
 
     def sources(self, weights: str = "c", kit: str = "cmake") -> dict[str, bytes]:
         """The files of a project by relative path, with manifest.json.
@@ -136,7 +139,8 @@ class Firmware:
             return self
         target = replace(self.target, features=self.target.features - {"xpulp"})
         program = select_kernels(self.program, target)
-        placed = plan(program, cores=target.cores, memories=target.memories)
+        memories, limits = target.memories, self.limits
+        placed = plan(program, cores=target.cores, memories=memories, limits=limits)
         return replace(self, program=program, plan=placed, target=target)
 
     def _runnable(self) -> dict[str, bytes]:

@@ -133,7 +133,7 @@ def _fit(
         limits=limits,
     )
     command = f"target {device.machine}"
-    return Firmware(program, placed, device, lr, title, command, tuple(stages))
+    return Firmware(program, placed, device, lr, title, command, tuple(stages), limits)
 
 
 def _run(passes: Sequence[Pass], program: Program) -> list[Stage]:

@@ -208,6 +208,8 @@ def _input_gradient(request: Request, unroll: int) -> list[Recipe]:
         return []
     rows = [(at, at + n) for _, n, taps in down for _, at in taps]
     columns = [(at, at + n) for _, n, taps in right for _, at in taps]
+    if not rows or not columns:  # all that the kernel sees is padding
+        return []
     top, left = min(at for at, _ in rows), min(at for at, _ in columns)
     wanted = (max(end for _, end in rows) - top, max(end for _, end in columns) - left)
     name = _at(g, "dy", g.k * g.p * g.q)
