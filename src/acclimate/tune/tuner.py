@@ -148,10 +148,13 @@ def _job(workload: Workload, target: Target, most: int) -> _Job:
         some = islice(fitting(kernel, request), 2 * most)
         for choice, work in sorted(some, key=lambda pair: pair[1].cycles)[:most]:
             found.setdefault(Candidate(kernel.symbol, choice), work.cycles)
-    # The model is within a few percent: what it gives a quarter more cannot win.
+    untuned, *others = found.items()
+    if request.core.cores_per_fpu > 1 or request.core.icache_bytes:
+        return _Job(workload, [untuned, *others])  # there the model only ranks
+    # Elsewhere it is within a few percent: what it gives a quarter more cannot win.
     best = min((cycles for cycles in found.values() if cycles is not None), default=0.0)
-    kept = [item for item in found.items() if item[1] is None or item[1] <= _HOPELESS * best]
-    return _Job(workload, kept)
+    hopeful = [item for item in others if item[1] is None or item[1] <= _HOPELESS * best]
+    return _Job(workload, [untuned, *hopeful])
 
 
 def _predicted(workload: Workload, best: Candidate, target: Target) -> float | None:

@@ -157,13 +157,13 @@ def _shared(
 ) -> tuple[list[list[Start]], float]:
     """The calls of every core, and the cycles of the slowest one."""
     if isinstance(step, Contraction):
-        return share(step, _fitted(step, choice), core)
+        return share(step, _fitted(step, choice, core.cores), core)
     one = replace(core, cores=1)
-    found = [share(problem, _fitted(problem, choice), one) for problem in step.problems]
+    found = [share(problem, _fitted(problem, choice, 1), one) for problem in step.problems]
     return [starts for (starts,), _ in found], max(cycles for _, cycles in found)
 
 
-def _fitted(problem: Contraction, choice: Choice) -> Choice:
+def _fitted(problem: Contraction, choice: Choice, cores: int) -> Choice:
     """The choice for a problem that may be smaller than the one it was made for."""
     rows = len(problem.rows[0])
     lines, width = problem.shape
@@ -171,8 +171,8 @@ def _fitted(problem: Contraction, choice: Choice) -> Choice:
     numbers["rows"] = min(numbers["rows"], rows)
     numbers["lines"] = min(numbers["lines"], lines)
     numbers["columns"] = min(numbers["columns"], width)
-    while numbers["row_parts"] > rows:
-        numbers["row_parts"] //= 2
+    while numbers["row_parts"] > rows or cores % numbers["row_parts"]:
+        numbers["row_parts"] -= 1  # parts of rows times parts of columns are all cores
     return Choice.of(**numbers)
 
 
