@@ -171,7 +171,7 @@ BAD: dict[str, tuple[str, str, tuple[str, ...]]] = {
     ),
     "dma wider than the simulator's": (
         "dma_bytes_per_cycle = { value = 8", "dma_bytes_per_cycle = { value = 128",
-        ("cluster.dma_bytes_per_cycle is more than the simulator moves", "at most 96"),
+        ("cluster.dma_bytes_per_cycle is more than the simulator moves", "at most 48"),
     ),
     "more cores than run together": (
         "cores = { value = 8", "cores = { value = 20", ("cores is more than run a step together",),

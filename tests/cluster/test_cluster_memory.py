@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from lab import Program, function, target
 
+from acclimate.errors import SimulationFault
+
 _COPIES = """
 #include "cluster/cluster.h"
 #include "port.h"
@@ -30,6 +32,32 @@ void many(uint32_t count, uint32_t bytes) {
         ids[i] = ac_dma_copy(word(inner) + i * bytes, word(outer) + i * bytes, bytes, 1);
     for (uint32_t i = 0; i < count; i++)
         ac_dma_wait(ids[i]);
+}
+"""
+_BOTH = """
+#include "cluster/cluster.h"
+#include "port.h"
+uint8_t inner[32768];
+uint8_t outer[65536] AC_IN(l2);
+static uint32_t word(const void *at) {
+    return (uint32_t)(uintptr_t)at;
+}
+void both(uint32_t bytes, uint32_t shift);
+void both(uint32_t bytes, uint32_t shift) {
+    const uint32_t in = ac_dma_copy(word(inner), word(outer), bytes, 1);
+    const uint32_t out = ac_dma_copy(word(inner) + 16384, word(outer) + shift, bytes, 0);
+    ac_dma_wait(in);
+    ac_dma_wait(out);
+}
+float early(int32_t waits);
+float early(int32_t waits) {
+    const uint32_t id = ac_dma_copy(word(inner), word(outer), 1024, 1);
+    if (waits)
+        ac_dma_wait(id);
+    const float value = *(const volatile float *)(const void *)(inner + 512);
+    if (!waits)
+        ac_dma_wait(id);
+    return value;
 }
 """
 _LATENCY = 12  # of L2 in pulp-cluster
@@ -85,6 +113,26 @@ def test_copies_in_the_queue_hide_the_latency_of_l2() -> None:
     one = program.call("many", 1, 1024).cycles
     eight = program.call("many", 8, 1024).cycles
     assert eight - one == pytest.approx(7 * 1024 / 8, abs=4)
+
+
+def test_copies_in_and_out_run_at_the_same_time() -> None:
+    program = Program({"both.c": _BOTH}, target(1))
+    alone, both = copier().call("copy", 8192, 1, 0).cycles, program.call("both", 8192, 32768).cycles
+    assert both < alone + 100
+
+
+def test_copies_that_may_overtake_each_other_are_a_race() -> None:
+    program = Program({"both.c": _BOTH}, target(1), check_races=True)
+    program.call("both", 4096, 4096)
+    with pytest.raises(SimulationFault, match="two cores touch"):
+        program.call("both", 4096, 4092)
+
+
+def test_what_a_copy_brings_is_a_race_until_somebody_has_waited() -> None:
+    program = Program({"both.c": _BOTH}, target(1), check_races=True)
+    program.call("early", 1)
+    with pytest.raises(SimulationFault, match="two cores touch"):
+        program.call("early", 0)
 
 
 def test_a_core_that_waits_for_a_copy_sleeps() -> None:

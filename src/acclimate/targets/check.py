@@ -32,7 +32,7 @@ FEATURES = ("fpu", "simd", "xpulp", "f16", "float_registers")
 CLUSTER_ADDRESSES = {"l1": 0x1000_0000, "l2": 0x1C00_0000}  # fixed in the simulator
 _FPU_LATENCIES = range(2)  # that the simulator is tested with
 _MOST_CORES = 16
-_MOST_REQUESTERS = 32  # of an L1 bank in one cycle: cores, and words of the DMA
+_MOST_REQUESTERS = 32  # of an L1 bank in one cycle: cores, and words of the DMA in and out
 _CACHE_SET_BYTES = 64  # four lines of 16 B
 _ADDRESSES = 1 << 32
 
@@ -189,8 +189,8 @@ def _cluster_problems(cluster: Cluster, cores: int) -> Iterator[Problem]:
         yield problem("fpu_latency", "is not a number of pipeline registers", hint)
     if cluster.dma_bytes_per_cycle < 4 or cluster.dma_bytes_per_cycle % 4:
         yield problem("dma_bytes_per_cycle", "is not a number of words", "4, 8, 16, ...")
-    elif cores + cluster.dma_bytes_per_cycle // 4 > _MOST_REQUESTERS:
-        hint = f"at most {4 * (_MOST_REQUESTERS - cores)} beside {cores} cores"
+    elif cores + 2 * (cluster.dma_bytes_per_cycle // 4) > _MOST_REQUESTERS:
+        hint = f"at most {4 * ((_MOST_REQUESTERS - cores) // 2)} beside {cores} cores"
         yield problem("dma_bytes_per_cycle", "is more than the simulator moves", hint)
     if cluster.dma_queue < 1:
         yield problem("dma_queue", "is less than 1", "1 or more transfers")

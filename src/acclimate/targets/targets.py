@@ -48,7 +48,7 @@ class Cluster:
         banks: of l1; neighbouring words are in neighbouring banks.
         fpus: floating-point units; core i computes in unit i modulo `fpus`.
         fpu_latency: pipeline registers of a unit; the simulator builds 0 and 1.
-        dma_bytes_per_cycle: between l1 and l2.
+        dma_bytes_per_cycle: from l2 into l1, and at the same time as many out of it.
         dma_queue: commands that wait.
         icache_bytes: instruction cache of each core; 0 is an ideal one.
         icache_miss_cycles: that a miss adds.

@@ -85,7 +85,7 @@ void Cluster::fail(u32 status, u32 number, u32 pc, u32 address, u32 value) {
 }
 
 void Cluster::cycle() {
-    bool awake = !dma.queue.empty();
+    bool awake = !dma.idle();
     for (auto &core : cores)
         if (!core->asleep) {
             low(*core);
@@ -178,19 +178,21 @@ void Cluster::share_banks() {
             bank_wanted[bank] |= 1u << i;
         }
     }
-    dma_words = 0;
-    if (!dma.queue.empty() && dma.queue.front().ready <= now) {
-        const Transfer &t = dma.queue.front();
-        dma_words = config.dma_bytes / 4;
-        for (u32 k = 0; k < dma_words && config.banks; k++) {
-            const u32 bank = ((t.l1 - L1_BASE) / 4 + k) & (config.banks - 1);
+    u32 requesters = config.cores;
+    for (Port &port : dma.ports) {
+        port.words = 0;
+        if (!port.moves(now))
+            continue;
+        port.words = config.dma_bytes / 4;
+        port.granted = (1u << port.words) - 1;
+        for (u32 k = 0; k < port.words && config.banks; k++) {
+            const u32 bank = ((port.queue.front().l1 - L1_BASE) / 4 + k) & (config.banks - 1);
             if (!bank_wanted[bank])
                 touched_banks.push_back(bank);
-            bank_wanted[bank] |= 1u << (config.cores + k);
+            bank_wanted[bank] |= 1u << (requesters + k);
         }
-        dma_granted = (1u << dma_words) - 1;
+        requesters += port.words;
     }
-    const u32 requesters = config.cores + dma_words;
     for (u32 bank : touched_banks) {
         u32 wanted = bank_wanted[bank];
         bank_wanted[bank] = 0;
@@ -201,10 +203,13 @@ void Cluster::share_banks() {
         bank_turn[bank] = (winner + 1) % requesters;
         for (wanted &= ~(1u << winner); wanted; wanted &= wanted - 1) {
             const u32 loser = u32(__builtin_ctz(wanted));
+            const u32 word = loser - config.cores, first = dma.ports[0].words;
             if (loser < config.cores)
                 cores[loser]->granted = false;
+            else if (word < first)
+                dma.ports[0].granted &= ~(1u << word);
             else
-                dma_granted &= ~(1u << (loser - config.cores));
+                dma.ports[1].granted &= ~(1u << (word - first));
         }
     }
     touched_banks.clear();
@@ -212,17 +217,16 @@ void Cluster::share_banks() {
 
 // (4) Words that got their bank move, in order up to the first that did not.
 void Cluster::move_dma() {
-    for (u32 k = 0; k < dma_words && (dma_granted >> k & 1) && !dma.queue.empty(); k++) {
-        const Transfer &t = dma.queue.front();
-        if (t.ready > now)
-            break;
-        const u32 bytes = ::Dma::piece(t);
-        u8 *inner = memory(t.l1), *outer = memory(t.l2);
-        if (!inner || !outer || !memory(t.l1 + bytes - 1) || !memory(t.l2 + bytes - 1))
-            return fail(BAD_DMA, t.core, t.pc, inner ? t.l2 : t.l1);
-        memcpy(t.to_l1 ? inner : outer, t.to_l1 ? outer : inner, bytes);
-        dma.advance(bytes);
-    }
+    for (Port &port : dma.ports)
+        for (u32 k = 0; k < port.words && (port.granted >> k & 1) && port.moves(now); k++) {
+            const Transfer &t = port.queue.front();
+            const u32 bytes = ::Dma::piece(t);
+            u8 *inner = memory(t.l1), *outer = memory(t.l2);
+            if (!inner || !outer || !memory(t.l1 + bytes - 1) || !memory(t.l2 + bytes - 1))
+                return fail(BAD_DMA, t.core, t.pc, inner ? t.l2 : t.l1);
+            memcpy(t.to_l1 ? inner : outer, t.to_l1 ? outer : inner, bytes);
+            dma.advance(port, bytes);
+        }
 }
 
 // (4) What a core wanted in this cycle happens, or it is told to wait.

@@ -44,6 +44,7 @@ private:
     void access(u32 number);
     void peripheral(u32 number, u32 address, bool write, u32 data);
     void command(u32 number, u32 word);
+    void race(u32 number, u32 address, u32 other_core, u32 other_pc);
     bool wakes(const Core &core, u32 number) const;
     u32 consume(Core &core, u32 number);
     void issued(u32 number);
@@ -73,8 +74,6 @@ private:
 
     std::vector<u32> bank_turn, fpu_turn, fpu_divider; // next requester; core that divides + 1
     std::vector<u32> bank_wanted, touched_banks;
-    u32 dma_words = 0;   // that asked for a bank in this cycle
-    u32 dma_granted = 0; // one bit per word
 
     u32 team = 0, arrived = 0;
     bool released = false;

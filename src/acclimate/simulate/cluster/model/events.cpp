@@ -105,11 +105,13 @@ void Cluster::access(u32 number) {
     if (inner && config.check_races && counting) {
         const Races::Found found =
             races.access(address - L1_BASE, rtl.data_be_o, write, number, core.pc);
-        if (found.race) {
-            result.other_core = found.core;
-            result.other_pc = found.pc;
-            return fail(RACE, number, core.pc, rtl.data_addr_o);
-        }
+        if (found.race)
+            return race(number, rtl.data_addr_o, found.core, found.pc);
+    }
+    if (config.check_races && counting) {
+        const Transfer *transfer = dma.races(rtl.data_addr_o, write);
+        if (transfer)
+            return race(number, rtl.data_addr_o, transfer->core, transfer->pc);
     }
     core.answer_data = data;
     if (inner)
@@ -192,6 +194,25 @@ void Cluster::command(u32 number, u32 data) {
     if (!size || id >= DMA_IDS || (rows && !words[4]))
         return fail(BAD_DMA, number, core.pc, words[1], size);
     const u32 row = rows ? words[4] : 0;
-    dma.push({id, number, core.pc, (words[0] & DMA_TO_L1) != 0, size, words[1], words[2], row, row,
-              rows ? words[3] : 0, now + config.l2_latency});
+    const Transfer transfer{id, number, core.pc, (words[0] & DMA_TO_L1) != 0, size, words[1], words[2], row, row,
+                            rows ? words[3] : 0, now + config.l2_latency};
+    if (config.check_races) {
+        const Transfer *other = dma.races(transfer);
+        if (other)
+            return race(number, words[1], other->core, other->pc);
+        // The bytes of L1 count as touched by the core that gives the command.
+        for (u32 at = words[1]; at < words[1] + size && at - L1_BASE < config.l1_bytes; at++) {
+            const Races::Found found =
+                races.access(at - L1_BASE, 1u << (at & 3), transfer.to_l1, number, core.pc);
+            if (found.race)
+                return race(number, at, found.core, found.pc);
+        }
+    }
+    dma.push(transfer);
+}
+
+void Cluster::race(u32 number, u32 address, u32 other_core, u32 other_pc) {
+    result.other_core = other_core;
+    result.other_pc = other_pc;
+    fail(RACE, number, cores[number]->pc, address);
 }
