@@ -9,30 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from acclimate.emit import emit, export_files, find_kit, manifest, port_file
+from acclimate.fit import ORDERED, Stage, fit
 from acclimate.kernels.pulp.isa import Dialect
-from acclimate.plan import Plan, plan
+from acclimate.plan import Plan
 from acclimate.program import Program
 from acclimate.simulate import FAST, Device, compile_shared, open_device
 from acclimate.targets import Target
-from acclimate.tune import select_kernels
 
 if TYPE_CHECKING:
     from acclimate.report import Report
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One step of the pipeline: what it changed, and the program after it.
-
-    Args:
-        name: of the pass.
-        changes: what it did, one line each; empty if it found nothing to do.
-        program: after the pass.
-    """
-
-    name: str
-    changes: tuple[str, ...]
-    program: Program
 
 
 @dataclass(frozen=True)
@@ -138,10 +123,10 @@ class Firmware:
         if not any(call.work for call in self.program.calls()):
             return self
         target = replace(self.target, features=self.target.features - {"xpulp"})
-        program = select_kernels(self.program, target)
-        memories, limits = target.memories, self.limits
-        placed = plan(program, cores=target.cores, memories=memories, limits=limits)
-        return replace(self, program=program, plan=placed, target=target)
+        names = [stage.name for stage in self.stages]
+        base = self.stages[names.index(ORDERED) - 1].program if ORDERED in names else self.program
+        stages, placed = fit(base, target, self.limits)
+        return replace(self, program=stages[-1].program, plan=placed, target=target)
 
     def _runnable(self) -> dict[str, bytes]:
         """The C with weights in a file, and with threads where several cores run it on the host."""

@@ -12,15 +12,11 @@ from torch import nn
 from acclimate import capture
 from acclimate.capture import Loss
 from acclimate.errors import BadOption, nearest
-from acclimate.firmware import Firmware, Stage
+from acclimate.firmware import Firmware
+from acclimate.fit import ORDERED, Stage, fit, run_passes
 from acclimate.lower import ENTRIES, Optimizer, decompositions, find_optimizer, lower
-from acclimate.passes import LATE_PASSES, PASSES, Pass
-from acclimate.plan import order_calls, plan
-from acclimate.program import Program, prune, verify
+from acclimate.passes import PASSES
 from acclimate.targets import Target, find_target
-from acclimate.tune import select_kernels
-
-_ORDERED = "order_calls"  # the first stage that depends on the target
 
 
 def compile(
@@ -79,7 +75,7 @@ def compile(
 
     program = lower(name, predict, joint, rule, entries, seed)
     stages = [Stage("fold_batch_norm", folded, program)]
-    stages += _run(PASSES, stages[-1].program)
+    stages += run_passes(PASSES, stages[-1].program)
     title = f"{type(model).__name__}, trained by {rule.describe()}"
     return _fit(stages, device, budget, solver_seconds, rule.lr, title)
 
@@ -105,7 +101,7 @@ def retarget(
         AcclimateError: unknown target, too many cores, or a memory that is too small.
     """
     names = [stage.name for stage in firmware.stages]
-    stages = list(firmware.stages[: names.index(_ORDERED)])
+    stages = list(firmware.stages[: names.index(ORDERED)])
     device = _device(target, cores)
     return _fit(stages, device, budget, solver_seconds, firmware.lr, firmware.title)
 
@@ -119,30 +115,11 @@ def _fit(
     title: str,
 ) -> Firmware:
     """The part of the pipeline that depends on the device: kernels, order, places."""
-    chosen = select_kernels(stages[-1].program, device)
-    ordered = verify(order_calls(chosen))
-    stages = [*stages, Stage(_ORDERED, (), ordered), *_run(LATE_PASSES, ordered)]
-    program = prune(stages[-1].program)
     limits = _limits(device, budget)
-    placed = plan(
-        program,
-        seconds=solver_seconds,
-        ram_bytes=limits.get("ram"),
-        cores=device.cores,
-        memories=device.memories,
-        limits=limits,
-    )
+    fitted, placed = fit(stages[-1].program, device, limits, solver_seconds)
+    stages = [*stages, *fitted]
     command = f"target {device.machine}"
-    return Firmware(program, placed, device, lr, title, command, tuple(stages), limits)
-
-
-def _run(passes: Sequence[Pass], program: Program) -> list[Stage]:
-    """Runs passes one after the other; every program in between is checked and kept."""
-    stages = []
-    for apply in passes:
-        program, changes = apply(program)
-        stages.append(Stage(apply.__name__, tuple(changes), verify(program)))
-    return stages
+    return Firmware(stages[-1].program, placed, device, lr, title, command, tuple(stages), limits)
 
 
 def _check_options(name: str, entries: Sequence[str]) -> None:

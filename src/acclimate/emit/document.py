@@ -7,10 +7,11 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from acclimate.emit.text import CallText, Library, call_text
+from acclimate.emit.body import body_lines
+from acclimate.emit.text import Library
 from acclimate.kernels.loop.print_c import C_TYPES, c_number
 from acclimate.kernels.op import Array
-from acclimate.plan import ARENA, EntryPlan, Plan, Team
+from acclimate.plan import EntryPlan, Plan, arena_name
 from acclimate.program import Buffer, Entry, Program, Role
 
 _DOCS = {
@@ -19,15 +20,6 @@ _DOCS = {
     "accumulate": "Adds the gradients of one batch to the sums. Returns its loss.",
     "apply": "Updates with the mean of the accumulated gradients and clears them.",
 }
-
-
-@dataclass(frozen=True)
-class Segment:
-    """Calls between two barriers; `alone`: of core 0 only."""
-
-    calls: list[CallText]
-    barrier: bool
-    alone: bool
 
 
 @dataclass(frozen=True)
@@ -40,6 +32,16 @@ class Argument:
 
 
 @dataclass(frozen=True)
+class ArenaTable:
+    """What lies where in the arena of an entry point; `place` is ` in l1` or nothing."""
+
+    place: str
+    size_bytes: int
+    bound_bytes: int
+    rows: list[str]
+
+
+@dataclass(frozen=True)
 class EntryText:
     """One function of the generated C."""
 
@@ -49,10 +51,8 @@ class EntryText:
     returns: bool
     unused: list[str]
     arguments: list[Argument]
-    segments: list[Segment]
-    arena_bytes: int
-    bound_bytes: int
-    arena_table: list[str]
+    body: list[str]
+    arenas: list[ArenaTable]
 
     @property
     def initial(self) -> list[str]:
@@ -76,6 +76,16 @@ class Group:
 
     entry: str
     members: list[Member]
+
+
+@dataclass(frozen=True)
+class ArenaUnion:
+    """The arena of one memory."""
+
+    name: str
+    size_bytes: int
+    place: str
+    groups: list[Group]
 
 
 @dataclass(frozen=True)
@@ -124,10 +134,8 @@ def entry_text(program: Program, entry: Entry, plan: EntryPlan, loops: Library) 
         returns=loss,
         unused=_unused(program, entry),
         arguments=_arguments(program, entry.name),
-        segments=_segments(program, entry, plan.team, loops),
-        arena_bytes=plan.arena_bytes,
-        bound_bytes=plan.bound_bytes,
-        arena_table=_arena_table(plan),
+        body=body_lines(program, entry, plan.team, loops),
+        arenas=_arena_tables(entry, plan),
     )
 
 
@@ -147,36 +155,27 @@ def _arguments(program: Program, entry: str) -> list[Argument]:
     return found
 
 
-def _segments(program: Program, entry: Entry, team: Team, loops: Library) -> list[Segment]:
-    """The calls, cut at barriers and where core 0 alone begins or ends."""
-    segments: list[Segment] = []
-    cores = f"{program.name.upper()}_CORES" if team.cores > 1 else "1"
-    for number, call in enumerate(entry.calls):
-        barrier, alone = number in team.barriers, number in team.alone
-        core = ("core", cores) if team.cores > 1 and not alone else ("0", "1")
-        text = call_text(program, call, number, loops, core)
-        if segments and not barrier and segments[-1].alone == alone:
-            segments[-1].calls.append(text)
-        else:
-            segments.append(Segment([text], barrier, alone))
-    return segments
-
-
 def _unused(program: Program, entry: Entry) -> list[str]:
     """Arguments that no call reads: the signature does not depend on what the loss looks at."""
     used = {view.buffer for call in entry.calls for view in call.views}
     return [name for name in entry.data if name not in used]
 
 
-def _arena_table(plan: EntryPlan) -> list[str]:
-    rows = []
-    for life in sorted(plan.lives, key=lambda life: (plan.offsets[life.buffer.name], life.first)):
-        b, low = life.buffer, plan.offsets[life.buffer.name]
-        end = low + b.size_bytes - 1
-        span = f"{life.first}..{life.last}"
-        shape = f"{b.dtype}[{','.join(map(str, b.shape))}]"
-        rows.append(f"{low:8} .. {end:7} {b.size_bytes:7}  {span:<9}  {_short(b)} {shape}")
-    return rows
+def _arena_tables(entry: Entry, plan: EntryPlan) -> list[ArenaTable]:
+    numbers = [n if call.origin is None else call.origin for n, call in enumerate(entry.calls)]
+    tables = []
+    for memory, arena in plan.arenas.items():
+        lives = [life for life in plan.lives if life.buffer.memory == memory]
+        rows = []
+        for life in sorted(lives, key=lambda life: (plan.offsets[life.buffer.name], life.first)):
+            b, low = life.buffer, plan.offsets[life.buffer.name]
+            end = low + b.size_bytes - 1
+            span = f"{numbers[life.first]}..{numbers[life.last]}"
+            shape = f"{b.dtype}[{','.join(map(str, b.shape))}]"
+            rows.append(f"{low:8} .. {end:7} {b.size_bytes:7}  {span:<9}  {_short(b)} {shape}")
+        place = f" in {memory}" if memory else ""
+        tables.append(ArenaTable(place, arena.size_bytes, arena.bound_bytes, rows))
+    return tables
 
 
 def _short(buffer: Buffer) -> str:
@@ -193,13 +192,26 @@ def static_table(program: Program) -> list[str]:
     return [f"{role:<10} {sum(n):>8} in {len(n)} tensors" for role, n in sizes.items()] or ["none"]
 
 
-def groups(plan: Plan) -> list[Group]:
-    """Buffers of the arena union by entry point."""
-    found = [
-        Group(name, [_member(life.buffer, entry) for life in entry.lives])
-        for name, entry in plan.entries.items()
-    ]
-    return [group for group in found if group.members]
+def arenas(plan: Plan) -> list[ArenaUnion]:
+    """The unions that hold the arena buffers, one for every memory."""
+    found = []
+    for memory, size in plan.arenas.items():
+        groups = [
+            Group(
+                name,
+                [
+                    _member(life.buffer, entry)
+                    for life in entry.lives
+                    if life.buffer.memory == memory
+                ],
+            )
+            for name, entry in plan.entries.items()
+        ]
+        name = arena_name(memory)
+        kept = [group for group in groups if group.members]
+        if kept:
+            found.append(ArenaUnion(name, size, place_of(plan, name), kept))
+    return found
 
 
 def _member(buffer: Buffer, plan: EntryPlan) -> Member:
@@ -262,11 +274,6 @@ def place_of(plan: Plan, name: str, constant: bool = False) -> str:
     if name not in plan.places:
         return ""
     return f" AC_{'CONST_' if constant else ''}IN({plan.places[name]})"
-
-
-def arena_place(plan: Plan) -> str:
-    """The same for the arena."""
-    return place_of(plan, ARENA) if plan.arena_bytes else ""
 
 
 def _tensor(program: Program, plan: Plan, b: Buffer, values: bool, constants: bool) -> Tensor:

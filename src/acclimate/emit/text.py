@@ -12,9 +12,10 @@ from acclimate.kernels.loop.generate import Access, generate_map, generate_reduc
 from acclimate.kernels.loop.nest import loop_strides
 from acclimate.kernels.loop.op import Map, Reduce
 from acclimate.kernels.loop.print_c import C_TYPES, c_float
-from acclimate.kernels.op import Shape
+from acclimate.kernels.op import DTYPES, Shape
 from acclimate.kernels.pulp.core import Core
 from acclimate.kernels.pulp.work import Micro, Work
+from acclimate.plan import arena_name
 from acclimate.program import Buffer, Call, Program, Role, View, describe
 
 
@@ -60,14 +61,17 @@ class Library:
 
 def pointer(program: Program, view: View) -> str:
     """The C expression of the first element of a view."""
-    base = base_pointer(program.name, program.buffers[view.buffer])
-    return f"{base} + {view.offset}" if view.offset else base
+    buffer = program.buffers[view.buffer]
+    base = base_pointer(program.name, buffer)
+    # Parts of a tiled buffer always name their place, so that one tile reads like the next.
+    tile = bool(buffer.memory or buffer.role.external) and view.size < buffer.size
+    return f"{base} + {view.offset}" if view.offset or tile else base
 
 
 def base_pointer(prefix: str, buffer: Buffer) -> str:
     """The C expression of a buffer."""
     if buffer.role.in_arena:
-        return f"arena.{buffer.name}.v"
+        return f"{arena_name(buffer.memory)}.{buffer.name}.v"
     if buffer.role.external:
         return buffer.name
     return f"{prefix}_{buffer.name}"
@@ -95,6 +99,21 @@ def call_text(
     else:
         symbol, args = _kernel_call(program, call)
     return CallText(_comment(program, call, number), f"{symbol}({', '.join([*args, *core])});")
+
+
+def copy_text(program: Program, call: Call, number: int, channel: int) -> CallText:
+    """Comment and statement of a copy between memories."""
+    (out,), (source,) = call.outputs, call.inputs
+    assert out is not None and source is not None
+    attrs = call.attrs
+    outer = source if attrs.inward else out
+    item = DTYPES[program.buffers[out.buffer].dtype].itemsize
+    row = attrs.shape[-1] * item
+    count, step = (attrs.shape[0], outer.strides[0] * item) if len(attrs.shape) > 1 else (1, row)
+    symbol = "ac_copy_in" if attrs.inward else "ac_copy_out"
+    places = f"{pointer(program, out)}, {pointer(program, source)}"
+    statement = f"{symbol}({channel}, {places}, {row}, {count}, {step});"
+    return CallText(_comment(program, call, number), statement)
 
 
 def _comment(program: Program, call: Call, number: int) -> str:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from acclimate.kernels.cut import Cut
 from acclimate.kernels.pulp.work import Generator
 
 Array = npt.NDArray[Any]
@@ -141,11 +142,13 @@ class Op:
         sizes: names of the scalar arguments of every kernel of this operator, in C order. A name
             that is neither a dim nor an attribute is looked up in `derived`.
         kernels: variants, fastest first; the last one is portable and has no conditions.
-        accumulates: the kernels take a last argument `accumulate`; 1 adds to the outputs.
+        accumulates: the kernels take a last argument `accumulate`; 1 adds to the outputs, except to
+            those that are updated in place.
         attrs: attribute dataclass.
         infer: of the dims and attributes that a case gives; returns the other dims.
         derived: scalars computed from dims and attributes.
         cases: dims and attributes of the test cases, each a mapping.
+        cuts: ways to compute a call part by part.
         folder: folder of the C files.
         generated: the C is written for each call from its attributes, operands are not checked
             against a signature, and views may be strided.
@@ -164,6 +167,7 @@ class Op:
     infer: Callable[..., Mapping[str, int]] | None = None
     derived: Mapping[str, Callable[..., int | float]] = field(default_factory=dict)
     cases: Sequence[Mapping[str, Any]] = ()
+    cuts: tuple[Cut, ...] = ()
     generated: bool = False
 
     def __post_init__(self) -> None:

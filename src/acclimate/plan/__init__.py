@@ -3,16 +3,17 @@
 
 from acclimate.plan.lifetimes import Lifetime, lifetimes, live_bytes, peak_bytes
 from acclimate.plan.order import dependencies, order_calls
-from acclimate.plan.placement import ARENA
-from acclimate.plan.plan import EntryPlan, Plan, plan
+from acclimate.plan.placement import arena_name
+from acclimate.plan.plan import Arena, EntryPlan, Plan, plan
 from acclimate.plan.team import Team
 
 __all__ = [
-    "ARENA",
+    "Arena",
     "EntryPlan",
     "Lifetime",
     "Plan",
     "Team",
+    "arena_name",
     "dependencies",
     "lifetimes",
     "live_bytes",

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from acclimate.kernels.copy.op import Copy
 from acclimate.program import Buffer, Call, Entry, Program
 
 ALIGNMENT_BYTES = 4
@@ -30,13 +31,21 @@ class Lifetime:
 
 
 def lifetimes(program: Program, entry: Entry) -> list[Lifetime]:
-    """Lifetimes of the arena buffers of an entry point, in order of their first call."""
+    """Lifetimes of the arena buffers of an entry point, in order of their first call.
+
+    What a copy takes away lives until the next call is done: else that call would have to wait.
+    """
     spans: dict[str, tuple[int, int]] = {}
+    last = len(entry.calls) - 1
     for number, call in enumerate(entry.calls):
+        leaves = isinstance(call.attrs, Copy) and not call.attrs.inward
+        end = number
+        while leaves and end < last and (end == number or isinstance(entry.calls[end].attrs, Copy)):
+            end += 1
         for view in call.views:
             if program.buffers[view.buffer].role.in_arena:
-                first, _ = spans.get(view.buffer, (number, number))
-                spans[view.buffer] = (first, number)
+                first, before = spans.get(view.buffer, (number, number))
+                spans[view.buffer] = (first, max(before, end))
     return [Lifetime(program.buffers[name], first, last) for name, (first, last) in spans.items()]
 
 

@@ -5,29 +5,48 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from acclimate.errors import DoesNotFit
 from acclimate.program import Buffer, Program, Role
 from acclimate.targets import Memory
 
-ARENA = "arena"
 _ALIGN_BYTES = 8
 
 
+def arena_name(memory: str) -> str:
+    """The arena of a memory, as it is called in C; there is one alone where none is named."""
+    return f"arena_{memory}" if memory else "arena"
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """Something that needs a place."""
+
+    name: str
+    size_bytes: int
+    writable: bool
+    memory: str  # empty where the choice is free
+
+
 def place(
-    program: Program, arena_bytes: int, memories: Sequence[Memory], limits: Mapping[str, int]
+    program: Program,
+    arenas: Mapping[str, int],
+    memories: Sequence[Memory],
+    limits: Mapping[str, int],
 ) -> dict[str, str]:
-    """Gives the arena, then the tensors that most calls touch, the fastest memory with room.
+    """Gives the arenas, then the tensors that most calls touch, the fastest memory with room.
 
     Args:
         program: with the persistent buffers.
-        arena_bytes: size of the arena.
+        arenas: sizes by memory.
         memories: fastest first.
         limits: bytes by memory name, where less than the usable bytes may be taken.
 
     Returns:
-        Memory names by buffer name, and by `ARENA`. What lies in constant memory is not listed, and
-        nothing is for a device with one writable memory: the linker finds these places alone.
+        Memory names by buffer name, and by name of arena. What lies in constant memory is not
+        listed, and nothing is for a device with one writable memory: the linker finds these places
+        alone.
 
     Raises:
         DoesNotFit: the memories together are too small; names what needs the most.
@@ -37,24 +56,24 @@ def place(
     touched = Counter(view.buffer for call in program.calls() for view in call.views)
     tensors = [b for b in program.buffers.values() if b.role.persistent]
     tensors.sort(key=lambda b: (-touched[b.name], b.size_bytes))
-    wanted: list[tuple[str, int, bool]] = [(ARENA, arena_bytes, True)] if arena_bytes else []
-    wanted += [(b.name, b.size_bytes, b.role is not Role.FROZEN) for b in tensors]
+    wanted = [_Wanted(arena_name(m), size, True, m) for m, size in arenas.items() if size]
+    wanted += [_Wanted(b.name, b.size_bytes, b.role is not Role.FROZEN, b.memory) for b in tensors]
     room = {m.name: min(m.usable_bytes, limits.get(m.name, m.usable_bytes)) for m in memories}
     constants = {m.name for m in memories if not m.writable}
     order = [m.name for m in memories]
     result: dict[str, str] = {}
-    for name, size, writable in wanted:
-        size = -(-size // _ALIGN_BYTES) * _ALIGN_BYTES
+    for want in wanted:
+        size = -(-want.size_bytes // _ALIGN_BYTES) * _ALIGN_BYTES
         # A constant goes where nothing else can: RAM is for what changes.
-        choices = [m for m in order if m in constants] if not writable and constants else []
+        choices = [m for m in order if m in constants] if not want.writable and constants else []
         choices += [m for m in order if m not in constants]
-        for memory in choices:
+        for memory in [want.memory] if want.memory else choices:
             if size <= room[memory]:
                 room[memory] -= size
-                result[name] = memory
+                result[want.name] = memory
                 break
         else:
-            raise _too_large(program, arena_bytes, tensors, memories, limits, name)
+            raise _too_large(program, arenas, tensors, memories, limits, want.name)
     if len(memories) - len(constants) < 2:
         return {}
     return {name: memory for name, memory in result.items() if memory not in constants}
@@ -62,18 +81,19 @@ def place(
 
 def _too_large(
     program: Program,
-    arena_bytes: int,
+    arenas: Mapping[str, int],
     tensors: Sequence[Buffer],
     memories: Sequence[Memory],
     limits: Mapping[str, int],
     name: str,
 ) -> DoesNotFit:
-    needed = arena_bytes + sum(b.size_bytes for b in tensors)
+    needed = sum(arenas.values()) + sum(b.size_bytes for b in tensors)
     rooms = ", ".join(
         f"{m.name} {min(m.usable_bytes, limits.get(m.name, m.usable_bytes)):,} B" for m in memories
     )
     largest = sorted(tensors, key=lambda b: -b.size_bytes)[:3]
-    parts = [f"arena {arena_bytes:,} B", *(f"{b.name} {b.size_bytes:,} B" for b in largest)]
+    parts = [f"{arena_name(m).replace('_', ' in ')} {size:,} B" for m, size in arenas.items()]
+    parts += [f"{b.name} {b.size_bytes:,} B" for b in largest]
     return DoesNotFit(
         f"{program.name} needs {needed:,} B in the memories of the device; usable are {rooms}",
         found=f"no room for {name}; largest: {', '.join(parts)}",

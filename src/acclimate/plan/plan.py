@@ -16,24 +16,45 @@ from acclimate.targets import Memory
 
 
 @dataclass(frozen=True)
+class Arena:
+    """The arena buffers of one entry point in one memory.
+
+    Args:
+        size_bytes: that they need.
+        bound_bytes: largest sum of live bytes; no placement of this order is smaller.
+    """
+
+    size_bytes: int
+    bound_bytes: int
+
+
+@dataclass(frozen=True)
 class EntryPlan:
     """Placement of the arena buffers of one entry point.
 
     Args:
         lives: lifetimes of the buffers.
-        offsets: of every buffer, in bytes.
-        arena_bytes: what this entry point needs.
-        bound_bytes: largest sum of live bytes; no placement of this order is smaller.
+        offsets: of every buffer in the arena of its memory, in bytes.
+        arenas: by memory; the name is empty where buffers are not bound to one.
         live_bytes: sum of live bytes during every call.
         team: how the cores share the calls.
     """
 
     lives: tuple[Lifetime, ...]
     offsets: Mapping[str, int]
-    arena_bytes: int
-    bound_bytes: int
+    arenas: Mapping[str, Arena]
     live_bytes: tuple[int, ...]
     team: Team = field(default_factory=Team)
+
+    @property
+    def arena_bytes(self) -> int:
+        """What this entry point needs, all memories together."""
+        return sum(arena.size_bytes for arena in self.arenas.values())
+
+    @property
+    def bound_bytes(self) -> int:
+        """What it needs at least."""
+        return sum(arena.bound_bytes for arena in self.arenas.values())
 
     @property
     def gap(self) -> float:
@@ -48,7 +69,7 @@ class Plan:
     Args:
         entries: by name.
         static_bytes: sizes of the persistent buffers by role.
-        places: memory of the arena and of each persistent buffer; empty where there is one only.
+        places: memory of every arena and of each persistent buffer; empty where there is one only.
     """
 
     entries: Mapping[str, EntryPlan]
@@ -56,9 +77,18 @@ class Plan:
     places: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def arenas(self) -> dict[str, int]:
+        """Bytes of the arena in every memory."""
+        sizes: dict[str, int] = {}
+        for entry in self.entries.values():
+            for memory, arena in entry.arenas.items():
+                sizes[memory] = max(sizes.get(memory, 0), arena.size_bytes)
+        return sizes
+
+    @property
     def arena_bytes(self) -> int:
-        """Size of the arena."""
-        return max((entry.arena_bytes for entry in self.entries.values()), default=0)
+        """Size of the arena, all memories together."""
+        return sum(self.arenas.values())
 
     @property
     def ram_bytes(self) -> int:
@@ -109,17 +139,23 @@ def plan(
     result = Plan(entries, static)
     if ram_bytes is not None and result.ram_bytes > ram_bytes:
         raise _does_not_fit(program, result, ram_bytes)
-    places = place(program, result.arena_bytes, memories, limits or {})
+    places = place(program, result.arenas, memories, limits or {})
     return replace(result, places=places)
 
 
 def _plan_entry(program: Program, entry: Entry, seconds: float, cores: int) -> EntryPlan:
     lives = lifetimes(program, entry)
-    alive = live_bytes(lives, len(entry.calls))
-    offsets = pack(lives, len(entry.calls), seconds)
-    arena_bytes = height(lives, offsets)
-    team = share_work(program, entry, offsets, arena_bytes, cores)
-    return EntryPlan(tuple(lives), offsets, arena_bytes, max(alive, default=0), tuple(alive), team)
+    count = len(entry.calls)
+    arenas: dict[str, Arena] = {}
+    offsets: dict[str, int] = {}
+    for memory in dict.fromkeys(life.buffer.memory for life in lives):
+        inside = [life for life in lives if life.buffer.memory == memory]
+        found = pack(inside, count, seconds)
+        arenas[memory] = Arena(height(inside, found), max(live_bytes(inside, count), default=0))
+        offsets |= found
+    sizes = {memory: arena.size_bytes for memory, arena in arenas.items()}
+    team = share_work(program, entry, offsets, sizes, cores)
+    return EntryPlan(tuple(lives), offsets, arenas, tuple(live_bytes(lives, count)), team)
 
 
 def _does_not_fit(program: Program, result: Plan, ram_bytes: int) -> DoesNotFit:

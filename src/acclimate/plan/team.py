@@ -6,29 +6,28 @@ memory that another one has touched since the last barrier, and at least one of 
 a core touches is known for generated code; a kernel in C counts as if every core touched all of its
 operands. Small loops are left to core 0 alone: a chain of them, such as the loss, then needs no
 barrier inside.
+
+Core 0 begins copies between memories, which then run beside everything else. Somebody who touches
+what a copy moves must not do so before core 0 has waited for the copy, and the others not before
+they have met core 0 after that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
 
-import numpy as np
-import numpy.typing as npt
-
-from acclimate.kernels.loop.nest import loop_strides, nest_of
+from acclimate.kernels.copy.op import Copy
+from acclimate.kernels.loop.nest import nest_of
 from acclimate.kernels.loop.op import Map, Reduce
-from acclimate.kernels.op import DTYPES
-from acclimate.program import Buffer, Call, Entry, Program, Role
+from acclimate.plan.traffic import Touch, Traffic, strides_of, touches
+from acclimate.program import Call, Entry, Program
 
 # Elements below which sharing a loop costs more than it saves: a barrier takes about 15 cycles and
 # the bounds of a core's part about 15, an element about 5.
 ALONE_ELEMENTS = 32
-_WORD_BYTES = 4
-_ARENA = ""
-
-Words = npt.NDArray[np.int64]
+CHANNELS = 16  # copies that somebody may still wait for; port.h
 
 
 @dataclass(frozen=True)
@@ -37,60 +36,39 @@ class Team:
 
     Args:
         cores: that run it.
-        alone: numbers of the calls that core 0 computes alone.
+        alone: numbers of the calls that core 0 computes alone, and of the copies.
         barriers: numbers of the calls before which all cores meet.
+        channels: of the copies, by number of the call; whoever waits for one names it.
+        waits: channels that core 0 waits for before a call, and before the barrier in front of it.
+        last: channels that it waits for at the end.
     """
 
     cores: int = 1
     alone: frozenset[int] = frozenset()
     barriers: frozenset[int] = frozenset()
-
-
-@dataclass
-class _Memory:
-    """Who has touched the words of one piece of memory since the last barrier: a bit per core."""
-
-    writers: npt.NDArray[np.uint32]
-    readers: npt.NDArray[np.uint32]
-
-
-@dataclass
-class _Traffic:
-    """All memory since the last barrier."""
-
-    program: Program
-    offsets: Mapping[str, int]
-    arena_words: int
-    memories: dict[str, _Memory] = field(default_factory=dict)
-
-    def memory(self, buffer: Buffer) -> _Memory:
-        """The record of a buffer's memory; all arena buffers share one."""
-        name, words = buffer.name, -(-buffer.size_bytes // _WORD_BYTES)
-        if buffer.role.in_arena:
-            name, words = _ARENA, self.arena_words
-        if name not in self.memories:
-            zeros = np.zeros(words, np.uint32)
-            self.memories[name] = _Memory(zeros, zeros.copy())
-        return self.memories[name]
-
-    def words(self, buffer: Buffer, elements: Words) -> Words:
-        """Word numbers of elements in their memory."""
-        first = self.offsets[buffer.name] if buffer.role.in_arena else 0
-        return (first + elements * DTYPES[buffer.dtype].itemsize) // _WORD_BYTES
+    channels: Mapping[int, int] = field(default_factory=dict)
+    waits: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    last: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
-class _Touch:
-    """What one core does to one operand."""
+class _Flight:
+    """A copy that nobody has waited for."""
 
-    core: int
-    buffer: Buffer
-    words: Words
-    writes: bool
+    number: int
+    channel: int
+    touches: tuple[Touch, ...]
+
+    def races(self, others: list[Touch]) -> bool:
+        return any(mine.races(other) for mine in self.touches for other in others)
 
 
 def share_work(
-    program: Program, entry: Entry, offsets: Mapping[str, int], arena_bytes: int, cores: int
+    program: Program,
+    entry: Entry,
+    offsets: Mapping[str, int],
+    arenas: Mapping[str, int],
+    cores: int,
 ) -> Team:
     """Decides how `cores` cores run an entry point.
 
@@ -98,109 +76,77 @@ def share_work(
         program: whose buffers the calls use.
         entry: calls with kernels and scratch.
         offsets: of the arena buffers [B].
-        arena_bytes: size of the arena.
+        arenas: sizes by memory [B].
         cores: that run the calls together.
     """
-    if cores == 1:
+    if cores == 1 and not any(isinstance(call.attrs, Copy) for call in entry.calls):
         return Team()
-    traffic = _Traffic(program, offsets, -(-arena_bytes // _WORD_BYTES))
-    alone = frozenset(n for n, call in enumerate(entry.calls) if _small(call))
-    barriers = set()
-    for number, call in enumerate(entry.calls):
-        touches = list(_touches(traffic, call, 1 if number in alone else cores))
-        if any(_conflicts(traffic, touch) for touch in touches):
-            barriers.add(number)
-            traffic.memories.clear()
-        for touch in touches:
-            memory = traffic.memory(touch.buffer)
-            bits = memory.writers if touch.writes else memory.readers
-            bits[touch.words] |= np.uint32(1 << touch.core)
-    return Team(cores, alone, frozenset(barriers))
+    return _Sharing(Traffic(program, offsets, arenas), cores).run(entry)
 
 
-def _small(call: Call) -> bool:
-    """True for loops that core 0 computes alone."""
+@dataclass
+class _Sharing:
+    """The state while the calls of an entry point are looked at, one after the other."""
+
+    traffic: Traffic
+    cores: int
+    flights: list[_Flight] = field(default_factory=list)
+    barriers: list[int] = field(default_factory=list)
+    channels: dict[int, int] = field(default_factory=dict)
+    waits: dict[int, list[int]] = field(default_factory=dict)
+
+    def run(self, entry: Entry) -> Team:
+        alone = frozenset(n for n, call in enumerate(entry.calls) if _alone(call))
+        for number, call in enumerate(entry.calls):
+            mine = list(touches(self.traffic, call, 1 if number in alone else self.cores))
+            self._order(number, mine, number in alone)
+            if isinstance(call.attrs, Copy):
+                self._begin(number, mine)
+            for touch in mine:
+                self.traffic.add(touch)
+        last = tuple(flight.channel for flight in self.flights)
+        waits = {number: tuple(sorted(found)) for number, found in self.waits.items()}
+        barriers = frozenset(self.barriers)
+        return Team(self.cores, alone, barriers, self.channels, waits, last)
+
+    def _order(self, number: int, mine: list[Touch], alone: bool) -> None:
+        """Puts waits and a barrier in front of a call where it needs them."""
+        meets = any(self.traffic.races(touch) for touch in mine)
+        flown = [flight for flight in self.flights if flight.races(mine)]
+        if flown and not meets and not alone and self.cores > 1:
+            # A barrier since then will do, if core 0 waits in front of it.
+            met = self.barriers[-1] if self.barriers else -1
+            if all(flight.number < met for flight in flown):
+                self._wait(met, flown)
+                return
+            meets = True
+        self._wait(number, flown)
+        if meets:
+            self.barriers.append(number)
+            self.traffic.meet()
+
+    def _wait(self, number: int, flown: list[_Flight]) -> None:
+        """Core 0 waits before a call; the others know of it when they have met core 0."""
+        for flight in flown:
+            self.waits.setdefault(number, []).append(flight.channel)
+            self.flights.remove(flight)
+            if not self.barriers or number > self.barriers[-1]:
+                for touch in flight.touches:
+                    self.traffic.add(touch)
+
+    def _begin(self, number: int, mine: list[Touch]) -> None:
+        if len(self.flights) == CHANNELS:
+            self._wait(number, self.flights[:1])
+        taken = {flight.channel for flight in self.flights}
+        self.channels[number] = min(set(range(CHANNELS)) - taken)
+        self.flights.append(_Flight(number, self.channels[number], tuple(mine)))
+
+
+def _alone(call: Call) -> bool:
+    """True for copies, and for loops that core 0 computes alone."""
+    if isinstance(call.attrs, Copy):
+        return True
     if not isinstance(call.attrs, (Map, Reduce)):
         return False
-    nest = nest_of(call.attrs, _strides(call.attrs, call))
+    nest = nest_of(call.attrs, strides_of(call.attrs, call))
     return nest.split is None or prod(call.attrs.shape) <= ALONE_ELEMENTS
-
-
-def _conflicts(traffic: _Traffic, touch: _Touch) -> bool:
-    memory = traffic.memory(touch.buffer)
-    others = ~np.uint32(1 << touch.core)
-    seen = memory.writers[touch.words]
-    if touch.writes:
-        seen = seen | memory.readers[touch.words]
-    return bool((seen & others).any())
-
-
-def _touches(traffic: _Traffic, call: Call, cores: int) -> Iterator[_Touch]:
-    """What each core reads and writes; scalars that are passed by value are read by all."""
-    buffers = traffic.program.buffers
-    if isinstance(call.attrs, (Map, Reduce)):
-        operands = [*call.writes, *(view for view in call.inputs if view is not None)]
-        nest = nest_of(call.attrs, _strides(call.attrs, call))
-        for position, view in enumerate(operands):
-            buffer, writes = buffers[view.buffer], position < len(call.writes)
-            if buffer.role is Role.SCALAR:
-                continue
-            for core in range(cores):
-                part = (0, 1) if cores == 1 else (core, cores)
-                elements = view.offset + _part(nest.extents, nest.strides[position], *part)
-                if elements.size:
-                    yield _Touch(core, buffer, traffic.words(buffer, elements), writes)
-                    if writes and call.accumulate:
-                        yield _Touch(core, buffer, traffic.words(buffer, elements), False)
-        return
-    yield from _kernel_touches(traffic, call, cores)
-
-
-def _kernel_touches(traffic: _Traffic, call: Call, cores: int) -> Iterator[_Touch]:
-    """Exactly what generated code touches where it says so; else every core all operands."""
-    known = call.work.touched if call.work else {}
-    signature = call.op.signature
-    pairs = [*zip(signature.inputs, call.inputs, strict=True)]
-    reads = [(operand.name, view) for operand, view in pairs]
-    writes = [(o.name, view) for o, view in zip(signature.outputs, call.outputs, strict=True)]
-    both = [*writes, ("scratch", call.scratch)]
-    for operands, writing in (
-        (reads, False),
-        (writes if call.accumulate else [], False),
-        (both, True),
-    ):
-        for name, view in operands:
-            if view is None or traffic.program.buffers[view.buffer].role is Role.SCALAR:
-                continue
-            buffer = traffic.program.buffers[view.buffer]
-            low, high = view.span()
-            every = traffic.words(buffer, np.arange(low, high + 1))
-            for core in range(cores):
-                words = every
-                if name in known:
-                    words = traffic.words(buffer, view.offset + known[name][core])
-                if words.size:
-                    yield _Touch(core, buffer, words, writing)
-
-
-def _strides(attrs: Map | Reduce, call: Call) -> list[tuple[int, ...]]:
-    outputs = [loop_strides(attrs, view.strides) for view in call.writes]
-    return outputs + [view.strides for view in call.inputs if view is not None]
-
-
-def _part(extents: list[int], strides: list[int], core: int, cores: int) -> Words:
-    """Elements, from the view's first one, that a core's part of the nest touches."""
-    elements = np.zeros(1, np.int64)
-    for loop, (extent, step) in enumerate(zip(extents, strides, strict=True)):
-        low, high = (_first(extent, core, cores), _first(extent, core + 1, cores))
-        steps = np.arange(low, high) if loop == 0 else np.arange(extent)
-        if not steps.size:
-            return np.zeros(0, np.int64)
-        if step:
-            elements = np.add.outer(elements, steps * step).reshape(-1)
-    return elements
-
-
-def _first(count: int, core: int, cores: int) -> int:
-    """`ac_split` of ac.h."""
-    return count // cores * core + min(core, count % cores)

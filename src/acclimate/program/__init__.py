@@ -10,13 +10,12 @@ from acclimate.program.ir import (
     Program,
     Role,
     Source,
-    View,
-    contiguous_strides,
 )
 from acclimate.program.printer import describe, print_call, print_program
 from acclimate.program.prune import prune
 from acclimate.program.single import OpCase, operator_program
 from acclimate.program.verify import verify
+from acclimate.program.view import View, contiguous_strides
 
 __all__ = [
     "Buffer",

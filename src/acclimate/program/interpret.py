@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from acclimate.kernels.op import DTYPES, Array
-from acclimate.program.ir import Call, Program, Role, View
+from acclimate.program.ir import Call, Program, Role
+from acclimate.program.view import View
 
 
 class Interpreter:
@@ -18,8 +19,8 @@ class Interpreter:
     Args:
         program: what to run.
         real: float type of every f32 buffer; float64 shows which differences are rounding.
-        offsets: place of every arena buffer in bytes, by entry point; with it all of them share one
-            block of memory as they do in C, so that a wrong plan gives wrong numbers. Needs
+        offsets: place of every arena buffer in bytes, by entry point; with it those of one
+            memory share a block as they do in C, so that a wrong plan gives wrong numbers. Needs
             float32.
     """
 
@@ -85,12 +86,12 @@ class Interpreter:
                 memory[buffer.name] = np.full(buffer.size, _poison(self._dtype(buffer.name)))
             return
         places = self.offsets[entry]
-        size = max((places[b.name] + b.size_bytes for b in buffers), default=0)
-        arena = np.full(size, 0xFF, np.uint8)
-        for b in buffers:
-            memory[b.name] = arena[places[b.name] : places[b.name] + b.size_bytes].view(
-                DTYPES[b.dtype]
-            )
+        for name in {buffer.memory for buffer in buffers}:
+            inside = [buffer for buffer in buffers if buffer.memory == name]
+            arena = np.full(max(places[b.name] + b.size_bytes for b in inside), 0xFF, np.uint8)
+            for b in inside:
+                piece = arena[places[b.name] : places[b.name] + b.size_bytes]
+                memory[b.name] = piece.view(DTYPES[b.dtype])
 
 
 def _poison(dtype: np.dtype[Any]) -> Any:
@@ -111,11 +112,11 @@ def run_call(call: Call, memory: Mapping[str, Array]) -> None:
     inputs = [None if view is None else strided(view, memory) for view in call.inputs]
     result = call.op.evaluate(call.attrs, inputs, call.values())
     results = result if isinstance(result, tuple) else (result,)
-    for view, value in zip(call.outputs, results, strict=True):
+    for number, (view, value) in enumerate(zip(call.outputs, results, strict=True)):
         if view is None:
             continue
         window = strided(view, memory)
-        if call.accumulate:
+        if call.accumulate and (call.op.generated or call.op.signature.inplace(number) is None):
             window += value
         else:
             window[...] = value

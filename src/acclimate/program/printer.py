@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from acclimate.kernels.copy.op import Copy
 from acclimate.kernels.loop.op import Map, Reduce
 from acclimate.kernels.loop.print_c import print_expr
 from acclimate.program.ir import Call, Program
@@ -10,7 +11,8 @@ from acclimate.program.ir import Call, Program
 
 def describe(call: Call) -> str:
     """The work of a call in a few words: its operator, or the label of its loop."""
-    return call.attrs.label if isinstance(call.attrs, (Map, Reduce)) else call.op.name
+    named = isinstance(call.attrs, (Map, Reduce, Copy))
+    return call.attrs.label if named else call.op.name
 
 
 def print_call(call: Call) -> str:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from acclimate.kernels.op import DTYPES, Array, Op, Operand, resolve
-from acclimate.program.ir import Buffer, Call, Entry, Program, Role, Source, View
+from acclimate.program.ir import Buffer, Call, Entry, Program, Role, Source
+from acclimate.program.view import View
 
 
 @dataclass(frozen=True)

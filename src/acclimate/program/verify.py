@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from acclimate.errors import InvalidProgram
-from acclimate.program.ir import Call, Entry, Program, Role, View
+from acclimate.program.ir import Call, Entry, Program, Role
+from acclimate.program.view import View
 
 
 def verify(program: Program) -> Program:

@@ -17,7 +17,8 @@ from acclimate.report.simulated import profile_cycles
 from acclimate.report.training_memory import buffer_uses, short_name, training_memory
 
 if TYPE_CHECKING:
-    from acclimate.firmware import Firmware, Stage
+    from acclimate.firmware import Firmware
+    from acclimate.fit import Stage
     from acclimate.simulate.cluster import Profile
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from acclimate.kernels.op import Kernel, pick
@@ -30,42 +30,72 @@ def applicable(call: Call, features: Set[str]) -> list[Kernel]:
     ]
 
 
-def select_kernels(program: Program, target: Target, *, tuned: bool = True) -> Program:
+@dataclass
+class Chooser:
+    """Gives calls their kernels; equal workloads are decided once.
+
+    Args:
+        target: what the kernels run on.
+        tuned: what was measured decides; else the first applicable kernel of the declaration.
+    """
+
+    target: Target
+    tuned: bool = True
+    _known: dict[str, tuple[Call, int]] = field(default_factory=dict)
+
+    def choose(self, call: Call) -> tuple[Call, int]:
+        """The call with its kernel, and the words of its scratch."""
+        call = replace(call, kernel=None, scratch=None, choice=None, work=None)
+        if not call.op.kernels:
+            return call, 0
+        workload = str(Workload.of(call))
+        if workload not in self._known:
+            self._known[workload] = self._decide(call)
+        like, words = self._known[workload]
+        return replace(call, kernel=like.kernel, choice=like.choice, work=like.work), words
+
+    def _decide(self, call: Call) -> tuple[Call, int]:
+        target = self.target
+        kernels = applicable(call, target.features)
+        found = _tuned(call, kernels, target) if self.tuned and len(kernels) > 1 else None
+        for kernel in kernels if found is None else ():
+            if kernel.generator is None:
+                return replace(call, kernel=kernel), scratch_words(kernel, call, target)
+            written = most_promising(kernel, request_of(call, Core.of(target)))
+            if written is not None:
+                choice, work = written
+                return replace(call, kernel=kernel, choice=choice, work=work), work.scratch
+        return found or (call, 0)
+
+
+def select_kernels(
+    program: Program, target: Target, *, tuned: bool = True, chooser: Chooser | None = None
+) -> Program:
     """Takes a kernel for every call and adds the scratch that it needs.
 
     Args:
         program: calls without kernels, or with kernels of another target, which are replaced.
         target: what the kernels run on; a kernel of one function has scratch for each core.
         tuned: what was measured decides; else the first applicable kernel of the declaration.
+        chooser: that has decided about some of the calls before.
     """
+    chooser = chooser or Chooser(target, tuned)
     buffers = {name: b for name, b in program.buffers.items() if b.role is not Role.SCRATCH}
     entries = {}
     for entry in program.entries.values():
         calls = []
+        shared: dict[int, str] = {}  # tiles of one call have one scratch
         for call in entry.calls:
-            chosen, words = _choose(call, target, tuned)
+            chosen, words = chooser.choose(call)
             if words:
-                name = _scratch_name(entry.name, call, buffers)
-                buffers[name] = Buffer(name, (words,), "f32", Role.SCRATCH, call.source)
-                chosen = replace(chosen, scratch=View.whole(buffers[name]))
+                origin = len(buffers) if call.origin is None else call.origin
+                name = shared.setdefault(origin, _scratch_name(entry.name, call, buffers))
+                most = max(words, buffers[name].size if name in buffers else 0)
+                buffers[name] = Buffer(name, (most,), "f32", Role.SCRATCH, call.source)
+                chosen = replace(chosen, scratch=View(name, (words,), (1,)))
             calls.append(chosen)
         entries[entry.name] = replace(entry, calls=tuple(calls))
     return replace(program, buffers=buffers, entries=entries)
-
-
-def _choose(call: Call, target: Target, tuned: bool) -> tuple[Call, int]:
-    """The call with its kernel, and the words of its scratch."""
-    call = replace(call, kernel=None, scratch=None, choice=None, work=None)
-    kernels = applicable(call, target.features) if call.op.kernels else []
-    found = _tuned(call, kernels, target) if tuned and len(kernels) > 1 else None
-    for kernel in kernels if found is None else ():
-        if kernel.generator is None:
-            return replace(call, kernel=kernel), scratch_words(kernel, call, target)
-        written = most_promising(kernel, request_of(call, Core.of(target)))
-        if written is not None:
-            choice, work = written
-            return replace(call, kernel=kernel, choice=choice, work=work), work.scratch
-    return found or (call, 0)
 
 
 def _tuned(call: Call, kernels: list[Kernel], target: Target) -> tuple[Call, int] | None:

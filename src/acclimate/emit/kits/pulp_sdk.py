@@ -12,7 +12,7 @@ from acclimate.emit.ports import port_file
 from acclimate.emit.render import render
 from acclimate.errors import BadOption
 from acclimate.kernels.pulp.isa import Dialect
-from acclimate.plan import ARENA, Plan
+from acclimate.plan import Plan, arena_name
 from acclimate.program import Program
 from acclimate.targets import Target, find_target, target_names
 
@@ -47,7 +47,8 @@ def _files(tree: Tree) -> dict[str, bytes]:
 
 def placed_bytes(program: Program, plan: Plan, memory: str) -> int:
     """What the plan puts into a memory."""
-    sizes = {ARENA: plan.arena_bytes} | {b.name: b.size_bytes for b in program.buffers.values()}
+    sizes = {b.name: b.size_bytes for b in program.buffers.values()}
+    sizes |= {arena_name(memory): size for memory, size in plan.arenas.items()}
     names = [name for name, place in plan.places.items() if place == memory]
     return sum(_aligned(sizes[name]) for name in names)
 

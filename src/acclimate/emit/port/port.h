@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What generated code needs of a device with several cores or memories: two functions and two macros.
+/* What generated code needs of a device with several cores or memories: five functions, two macros.
  * One port_*.c of the same folder implements the functions. */
 #ifndef AC_PORT_H
 #define AC_PORT_H
@@ -37,6 +37,17 @@ void ac_fork(ac_task task, void *argument, int32_t cores);
 
 /* Inside a task: returns when every core has called it. What any core wrote before is seen after. */
 void ac_barrier(void);
+
+/* Copies between a fast memory and an outer one, where the code of a model asks for them. Core 0 alone
+ * begins them and waits. They run beside everything else and in any order; a channel, 0 .. 15, has one
+ * copy at a time. `rows` rows of `row` bytes lie `step` bytes apart in the outer memory, and without gaps
+ * in the fast one. */
+#define AC_CHANNELS 16
+void ac_copy_in(int32_t channel, void *fast, const void *outer, int32_t row, int32_t rows, int32_t step);
+void ac_copy_out(int32_t channel, void *outer, const void *fast, int32_t row, int32_t rows, int32_t step);
+
+/* Returns when the copy of a channel is done. */
+void ac_copy_wait(int32_t channel);
 
 #ifdef __cplusplus
 }

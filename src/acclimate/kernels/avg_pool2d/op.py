@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from acclimate.kernels.cut import Cut
 from acclimate.kernels.op import Array, Kernel, Op, Signature
 
 _FOLDER = Path(__file__).parent
@@ -97,6 +98,7 @@ _CASES = (
     _case((1, 2, 9, 8), (3, 3), (1, 2), (1, 0), divisor=5),
     _case((1, 2, 9, 9), (2, 2), (4, 3)),  # stride larger than the window
 )
+_CUTS = (Cut("C"), Cut("N"))
 AVG_POOL2D_FWD = Op(
     name="avg_pool2d_fwd",
     doc="y = mean of each window",
@@ -110,6 +112,7 @@ AVG_POOL2D_FWD = Op(
         Kernel("ac_avg_pool2d_fwd_f32", "avg_pool2d_fwd.c"),
     ),
     cases=_CASES,
+    cuts=_CUTS,
 )
 AVG_POOL2D_BWD = Op(
     name="avg_pool2d_bwd",
@@ -124,5 +127,6 @@ AVG_POOL2D_BWD = Op(
         Kernel("ac_avg_pool2d_bwd_f32", "avg_pool2d_bwd.c"),
     ),
     cases=_CASES,
+    cuts=_CUTS,
 )
 OPS = (AVG_POOL2D_FWD, AVG_POOL2D_BWD)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from math import gcd
 from pathlib import Path
 
-from acclimate.kernels.conv2d import pulp, pulp_depthwise
+from acclimate.kernels.conv2d import cuts, pulp, pulp_depthwise
 from acclimate.kernels.conv2d.meaning import (
     Conv2d,
     ConvStep,
@@ -230,6 +230,7 @@ CONV2D_FWD = Op(
         pulp_depthwise.FORWARD,
     ),
     cases=(*_CASES, *_CLAMPED),
+    cuts=cuts.FORWARD,
 )
 CONV2D_BWD_X = Op(
     name="conv2d_bwd_x",
@@ -250,6 +251,7 @@ CONV2D_BWD_X = Op(
         pulp_depthwise.INPUT_GRADIENT,
     ),
     cases=(*_CASES, *_CLAMPED),
+    cuts=cuts.INPUT_GRADIENT,
 )
 CONV2D_BWD_W = Op(
     name="conv2d_bwd_w",
@@ -271,6 +273,7 @@ CONV2D_BWD_W = Op(
         pulp_depthwise.WEIGHT_GRADIENT,
     ),
     cases=_CASES,
+    cuts=cuts.WEIGHT_GRADIENT,
 )
 CONV2D_STEP = Op(
     name="conv2d_step",
@@ -293,5 +296,6 @@ CONV2D_STEP = Op(
         pulp_depthwise.WEIGHT_GRADIENT,
     ),
     cases=(*_CASES, _case((2, 3, 6, 6), (5, 3, 3), pad=(1, 1, 1, 1), weight_decay=0.1)),
+    cuts=cuts.STEP,
 )
 OPS = (CONV2D_FWD, CONV2D_BWD_X, CONV2D_BWD_W, CONV2D_STEP)

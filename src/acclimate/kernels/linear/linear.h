@@ -28,10 +28,10 @@ void ac_linear_step_f32(float *restrict w, float *restrict b, const float *restr
                         float weight_decay, int32_t core, int32_t cores);
 
 /* dx[N,C] = dy[N,K] * w[K,C] with w as it is before; then w and b become what ac_linear_step_f32 makes of
- * them. */
+ * them. accumulate = 1 adds to dx. */
 void ac_linear_bwd_step_f32(float *restrict w, float *restrict b, float *restrict dx,
                             const float *restrict dy, const float *restrict x, float lr, int32_t N, int32_t C,
-                            int32_t K, float weight_decay, int32_t core, int32_t cores);
+                            int32_t K, float weight_decay, int32_t accumulate, int32_t core, int32_t cores);
 
 /* Variants for targets with wide vector registers; those with `scratch` need `cores` times the words of
  * `Kernel.scratch`. */
@@ -55,7 +55,8 @@ void ac_linear_step_f32_tile(float *restrict w, float *restrict b, const float *
 /* One sample (N is 1), several columns of all rows at once. */
 void ac_linear_bwd_step_f32_lanes(float *restrict w, float *restrict b, float *restrict dx,
                                   const float *restrict dy, const float *restrict x, float lr, int32_t N,
-                                  int32_t C, int32_t K, float weight_decay, int32_t core, int32_t cores);
+                                  int32_t C, int32_t K, float weight_decay, int32_t accumulate, int32_t core,
+                                  int32_t cores);
 
 /* Variants for processors that compute one float at a time: several outputs at once, in registers. */
 void ac_linear_fwd_f32_block(float *restrict y, const float *restrict x, const float *restrict w,
@@ -72,6 +73,7 @@ void ac_linear_step_f32_block(float *restrict w, float *restrict b, const float 
 /* One sample: N is 1. */
 void ac_linear_bwd_step_f32_block(float *restrict w, float *restrict b, float *restrict dx,
                                   const float *restrict dy, const float *restrict x, float lr, int32_t N,
-                                  int32_t C, int32_t K, float weight_decay, int32_t core, int32_t cores);
+                                  int32_t C, int32_t K, float weight_decay, int32_t accumulate, int32_t core,
+                                  int32_t cores);
 
 #endif

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from acclimate.kernels.cut import Cut
 from acclimate.kernels.linear import pulp, pulp_outer
 from acclimate.kernels.op import Array, Kernel, Op, Signature
 
@@ -90,6 +91,7 @@ LINEAR_FWD = Op(
         {"N": 2, "C": 9, "K": 6, "lo": 0.0},
         {"N": 1, "C": 8, "K": 4, "lo": 0.0, "hi": 6.0},
     ),
+    cuts=(Cut("K"), Cut("N")),
 )
 LINEAR_BWD_X = Op(
     name="linear_bwd_x",
@@ -113,6 +115,7 @@ LINEAR_BWD_X = Op(
         Kernel("ac_linear_bwd_x_f32", "linear_bwd_x.c"),
     ),
     cases=_CASES,
+    cuts=(Cut("C"), Cut("N")),
 )
 LINEAR_BWD_W = Op(
     name="linear_bwd_w",
@@ -138,6 +141,7 @@ LINEAR_BWD_W = Op(
         Kernel("ac_linear_bwd_w_f32", "linear_bwd_w.c"),
     ),
     cases=_CASES,
+    cuts=(Cut("K"), Cut("C", once=frozenset({"db"})), Cut("N", adds=True)),
 )
 LINEAR_STEP = Op(
     name="linear_step",
@@ -163,6 +167,7 @@ LINEAR_STEP = Op(
         Kernel("ac_linear_step_f32", "linear_bwd_w.c"),
     ),
     cases=(*_CASES, {"N": 2, "C": 9, "K": 6, "weight_decay": 0.1}),
+    cuts=(Cut("K"), Cut("C", once=frozenset({"b"}))),
 )
 LINEAR_BWD_STEP = Op(
     name="linear_bwd_step",
@@ -173,6 +178,7 @@ LINEAR_BWD_STEP = Op(
     attrs=Decay,
     macs=lambda N, C, K: 2 * N * C * K,
     sizes=(*_SIZES, "weight_decay"),
+    accumulates=True,
     kernels=(
         Kernel("ac_linear_bwd_step_f32_lanes", "linear_bwd_step_lanes.c", _SIMD, _one_sample),
         Kernel("ac_linear_bwd_step_f32_pulp", "", _PULP, generator=pulp_outer.WEIGHTS_AND_INPUT),
@@ -184,5 +190,6 @@ LINEAR_BWD_STEP = Op(
         {"N": 1, "C": 31, "K": 9, "weight_decay": 0.1},
         {"N": 2, "C": 9, "K": 6, "weight_decay": 0.1},
     ),
+    cuts=(Cut("K", adds=True), Cut("C", once=frozenset({"b"}))),
 )
 OPS = (LINEAR_FWD, LINEAR_BWD_X, LINEAR_BWD_W, LINEAR_STEP, LINEAR_BWD_STEP)

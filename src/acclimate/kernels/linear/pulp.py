@@ -26,6 +26,8 @@ from acclimate.kernels.pulp.work import Request
 
 _WORD = 4
 _LEAST_PART = 4  # inputs of a core
+_BANKS = 16
+_SKEW = 2  # words
 
 
 def _sizes(request: Request) -> tuple[int, int, int]:
@@ -54,7 +56,7 @@ def _few_outputs(request: Request, unroll: int) -> list[Recipe]:
     """Fewer outputs than would keep all cores busy: each core sums a part of the inputs."""
     _, c, k = _sizes(request)
     v, cores = request.values, request.core.cores
-    cuts = bounds(c, cores)
+    cuts = _apart(c, cores)
     parts = []
     for part, (first, end) in enumerate(pairwise(cuts)):
         parts.append(
@@ -71,6 +73,15 @@ def _few_outputs(request: Request, unroll: int) -> list[Recipe]:
     text = f"ac_add_parts_f32(y, scratch, {bias}, {k}, {cores}, {limits}, core, {cores});"
     steps = (Apart(tuple(parts)), Barrier(), Statement(text, 40 + 3.0 * cores * -(-k // cores)))
     return [Recipe(steps, None, k * cores)]
+
+
+def _apart(count: int, cores: int) -> list[int]:
+    """Bounds of the parts of cores. Parts of whole rounds of banks would let all cores want the
+    same bank: a little more for each core but the last, and they begin in different ones."""
+    each = count // cores
+    if each % _BANKS:
+        return bounds(count, cores)
+    return [*(core * (each + _SKEW) for core in range(cores)), count]
 
 
 def _input_gradient(request: Request, unroll: int) -> list[Recipe]:

@@ -105,7 +105,13 @@ class _Parts:
             blocks = list(group)
             rotate = self.choice["rotate"]
             micro = Outer(
-                width, len(rows), self.columns * 4, self.result, self.gradient, rotate > 0
+                width,
+                len(rows),
+                self.columns * 4,
+                self.result,
+                self.gradient,
+                rotates=rotate > 0,
+                adds=self.gradient and self.request.accumulate,
             )
             first = blocks[0][1]
             found.append(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from acclimate.kernels.cut import Cut
 from acclimate.kernels.matmul import pulp
 from acclimate.kernels.op import Kernel, Op, Signature
 
@@ -19,6 +20,7 @@ _CASES = (
     {"B": 3, "M": 17, "K": 33, "N": 40},
     {"B": 1, "M": 1, "K": 64, "N": 70},
 )
+_CUTS = (Cut("B"), Cut("M"), Cut("N"))
 
 
 def _scratch(K: int) -> int:
@@ -43,6 +45,7 @@ MATMUL_NN = Op(
         Kernel("ac_matmul_nn_f32", "matmul_nn.c"),
     ),
     cases=_CASES,
+    cuts=_CUTS,
 )
 MATMUL_NT = Op(
     name="matmul_nt",
@@ -58,6 +61,7 @@ MATMUL_NT = Op(
         Kernel("ac_matmul_nt_f32", "matmul_nt.c"),
     ),
     cases=_CASES,
+    cuts=_CUTS,
 )
 MATMUL_TN = Op(
     name="matmul_tn",
@@ -73,5 +77,6 @@ MATMUL_TN = Op(
         Kernel("ac_matmul_tn_f32", "matmul_tn.c"),
     ),
     cases=_CASES,
+    cuts=_CUTS,
 )
 OPS = (MATMUL_NN, MATMUL_NT, MATMUL_TN)

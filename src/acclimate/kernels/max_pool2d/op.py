@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from acclimate.kernels.cut import Cut
 from acclimate.kernels.op import Array, Kernel, Op, Signature
 
 _FOLDER = Path(__file__).parent
@@ -87,6 +88,7 @@ _CASES = (
     _case((1, 2, 16, 16), (16, 16), (16, 16)),  # 256 cells
     _case((1, 2, 9, 9), (2, 2), (4, 3)),  # stride larger than the window
 )
+_CUTS = (Cut("C"), Cut("N"))
 MAX_POOL2D_FWD = Op(
     name="max_pool2d_fwd",
     doc="y = largest cell of each window, index = its place in the window",
@@ -100,6 +102,7 @@ MAX_POOL2D_FWD = Op(
         Kernel("ac_max_pool2d_fwd_f32", "max_pool2d_fwd.c"),
     ),
     cases=_CASES,
+    cuts=_CUTS,
 )
 MAX_POOL2D_BWD = Op(
     name="max_pool2d_bwd",
@@ -111,5 +114,6 @@ MAX_POOL2D_BWD = Op(
     sizes=_SIZES,
     kernels=(Kernel("ac_max_pool2d_bwd_f32", "max_pool2d_bwd.c"),),
     cases=_CASES,
+    cuts=_CUTS,
 )
 OPS = (MAX_POOL2D_FWD, MAX_POOL2D_BWD)

@@ -30,6 +30,7 @@ class Outer:
         stride: bytes from row to row.
         result: `set` or `add` for a gradient, `step` for the update of W.
         gradient: dx = dy W is computed as well, from W before the update.
+        adds: to dx.
         rotates: begins at row `start` and goes round, so that cores are in different banks.
     """
 
@@ -39,12 +40,13 @@ class Outer:
     result: Result
     gradient: bool = False
     rotates: bool = False
+    adds: bool = False
 
     @property
     def title(self) -> str:
         """One line that says what it computes."""
         what = {"set": "dw = dy x", "add": "dw += dy x", "step": "w -= rate dy x"}
-        more = "dx = dy w, " if self.gradient else ""
+        more = f"dx {'+=' if self.adds else '='} dy w, " if self.gradient else ""
         return (
             f"{more}{what[self.result.kind]} for {self.rows} rows, {self.columns} columns a block"
         )
@@ -93,7 +95,7 @@ class _Writer:
         return f.finish()
 
     def _inputs(self) -> None:
-        """x of the block, times -rate for an update; sums of zero."""
+        """x of the block, times -rate for an update; sums so far."""
         f, kernel = self.f, self.kernel
         f.fetch(self.other, "x")
         for number, register in enumerate(self.x):
@@ -102,8 +104,13 @@ class _Writer:
             f.code(f.load, self.dy, f.slot("negative"), "sp")
             for register in self.x:
                 f.code("fmul.s", register, register, self.dy)
-        for register in self.sums:
-            f.code("fmv.w.x" if f.core.float_registers else "mv", register, "x0")
+        if kernel.adds:
+            f.fetch(self.other, "dx")
+        for number, register in enumerate(self.sums):
+            if kernel.adds:
+                f.code(f.load, register, _WORD * number, self.other)
+            else:
+                f.code("fmv.w.x" if f.core.float_registers else "mv", register, "x0")
         f.fetch(self.at_w, "w")
         f.fetch(self.at_dy, "dy")
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from acclimate.errors import DoesNotFit, SimulationFault
+from acclimate.kernels.copy.op import Copy
 from acclimate.program import Program, describe
 from acclimate.simulate.bare import BareDevice, Image
 from acclimate.simulate.cluster.machine import ARGUMENTS, Machine
@@ -66,12 +67,16 @@ class ClusterDevice(BareDevice):
     def profile(self) -> Profile:
         """Cycles and events of the last entry point, per call and core."""
         calls = self.program.entries[self._entry].calls if self._entry else ()
-        labels = [
-            (".".join(part for part in (call.source.module, describe(call)) if part), call.macs)
-            for call in calls
-        ]
+        labels: dict[int, tuple[str, int]] = {}
+        for number, call in enumerate(calls):
+            shown = number if call.origin is None else call.origin
+            _, macs = labels.get(shown, ("", 0))
+            if not isinstance(call.attrs, Copy) or shown not in labels:
+                parts = (call.source.module, describe(call))
+                labels[shown] = (".".join(part for part in parts if part), macs + call.macs)
         counts = self.machine.counters()
-        return build_profile(self._entry, self.target.machine, self.cycles, counts, labels)
+        rows = [labels[number] for number in sorted(labels)]
+        return build_profile(self._entry, self.target.machine, self.cycles, counts, rows)
 
     # ---- memory and calls
 

@@ -31,3 +31,50 @@ void ac_serve(void) {
         ac_barrier();
     }
 }
+
+enum { MOST_BYTES = 131071 & ~3 }; /* of a command */
+
+static uint32_t ids[AC_CHANNELS];
+
+/* Gives the commands of a copy; they share an id. */
+static void copy(int32_t channel, uint32_t l1, uint32_t l2, uint32_t row, uint32_t rows, uint32_t step,
+                 uint32_t flags) {
+    const uint32_t id = AC_DMA(AC_DMA_COMMAND);
+    const uint32_t most = rows == 1 ? 1 : MOST_BYTES / row;
+    ids[channel] = id;
+    if (rows == 1) {
+        for (; row > 0; l1 += MOST_BYTES, l2 += MOST_BYTES) {
+            const uint32_t size = row < MOST_BYTES ? row : MOST_BYTES;
+            AC_DMA(AC_DMA_COMMAND) = id << 24 | flags | size;
+            AC_DMA(AC_DMA_COMMAND) = l1;
+            AC_DMA(AC_DMA_COMMAND) = l2;
+            row -= size;
+        }
+        return;
+    }
+    while (rows > 0) {
+        const uint32_t count = rows < most ? rows : most;
+        AC_DMA(AC_DMA_COMMAND) = id << 24 | flags | AC_DMA_ROWS | (count * row);
+        AC_DMA(AC_DMA_COMMAND) = l1;
+        AC_DMA(AC_DMA_COMMAND) = l2;
+        AC_DMA(AC_DMA_COMMAND) = step;
+        AC_DMA(AC_DMA_COMMAND) = row;
+        l1 += count * row;
+        l2 += count * step;
+        rows -= count;
+    }
+}
+
+void ac_copy_in(int32_t channel, void *fast, const void *outer, int32_t row, int32_t rows, int32_t step) {
+    copy(channel, (uint32_t)(uintptr_t)fast, (uint32_t)(uintptr_t)outer, (uint32_t)row, (uint32_t)rows,
+         (uint32_t)step, AC_DMA_TO_L1);
+}
+
+void ac_copy_out(int32_t channel, void *outer, const void *fast, int32_t row, int32_t rows, int32_t step) {
+    copy(channel, (uint32_t)(uintptr_t)fast, (uint32_t)(uintptr_t)outer, (uint32_t)row, (uint32_t)rows,
+         (uint32_t)step, 0);
+}
+
+void ac_copy_wait(int32_t channel) {
+    ac_dma_wait(ids[channel]);
+}

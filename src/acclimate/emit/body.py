@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The statements of an entry point: calls, copies, and where the cores wait and meet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from acclimate.emit.roll import Loop, Statement, roll
+from acclimate.emit.text import Library, call_text, copy_text
+from acclimate.kernels.copy.op import Copy
+from acclimate.plan import Team
+from acclimate.program import Entry, Program
+
+_INDENT = "    "
+
+
+def body_lines(program: Program, entry: Entry, team: Team, loops: Library) -> list[str]:
+    """Lines of C, indented once."""
+    statements = _statements(program, entry, team, loops)
+    parts: Sequence[Statement | Loop] = statements
+    if any(isinstance(call.attrs, Copy) for call in entry.calls):
+        parts = roll(statements)
+    lines: list[str] = []
+    block: list[Statement] = []
+    for part in parts:
+        if isinstance(part, Statement):
+            block.append(part)
+            continue
+        lines += _lines(block, team)
+        block = []
+        lines.append(f"for (int32_t t = 0; t < {part.turns}; t++) {{")
+        lines += [_INDENT + line for line in _lines(part.body, team)]
+        lines.append("}")
+    lines += _lines(block, team)
+    return [_INDENT + line for line in lines]
+
+
+def _statements(program: Program, entry: Entry, team: Team, loops: Library) -> list[Statement]:
+    """Waits, barriers, calls and copies, one after the other."""
+    found: list[Statement] = []
+    cores = f"{program.name.upper()}_CORES" if team.cores > 1 else "1"
+    for number, call in enumerate(entry.calls):
+        found += _waits(team.waits.get(number, ()))
+        if number in team.barriers:
+            found.append(Statement("ac_barrier();"))
+        alone = number in team.alone
+        shown = number if call.origin is None else call.origin
+        if isinstance(call.attrs, Copy):
+            text = copy_text(program, call, shown, team.channels[number])
+        else:
+            core = ("core", cores) if team.cores > 1 and not alone else ("0", "1")
+            text = call_text(program, call, shown, loops, core)
+        found.append(Statement(text.statement, text.comment, alone))
+    return found + _waits(team.last)
+
+
+def _waits(channels: Iterable[int]) -> list[Statement]:
+    return [Statement(f"ac_copy_wait({channel});", alone=True) for channel in channels]
+
+
+def _lines(statements: Sequence[Statement], team: Team) -> list[str]:
+    """The statements, those of core 0 alone in blocks of their own."""
+    lines: list[str] = []
+    inside = False
+    for statement in statements:
+        alone = statement.alone and team.cores > 1
+        if alone and not inside:
+            lines.append("if (core == 0) {")
+        elif inside and not alone:
+            lines.append("}")
+        inside = alone
+        margin = _INDENT if inside else ""
+        lines += [f"{margin}/* {statement.comment} */"] if statement.comment else []
+        lines.append(margin + statement.text)
+    return [*lines, "}"] if inside else lines

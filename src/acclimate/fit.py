@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The part of the pipeline that depends on the device: kernels, order, tiles, places."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from acclimate.passes import LATE_PASSES, Pass
+from acclimate.plan import Plan, order_calls, plan
+from acclimate.program import Program, prune, verify
+from acclimate.stream import stream
+from acclimate.targets import Memory, Target
+from acclimate.tune import select_kernels
+
+ORDERED = "order_calls"  # the first stage that depends on the target
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of the pipeline: what it changed, and the program after it.
+
+    Args:
+        name: of the pass.
+        changes: what it did, one line each; empty if it found nothing to do.
+        program: after the pass.
+    """
+
+    name: str
+    changes: tuple[str, ...]
+    program: Program
+
+
+def fit(
+    program: Program, target: Target, limits: Mapping[str, int], seconds: float = 5.0
+) -> tuple[list[Stage], Plan]:
+    """Fits a program to a device.
+
+    Args:
+        program: without anything that depends on a device, or what it has is replaced.
+        target: the device.
+        limits: budgets by memory name [B], `ram` for all that changes.
+        seconds: limit of the exact packing of an arena.
+
+    Returns:
+        The stages, the last one with the program that the plan is for.
+
+    Raises:
+        DoesNotFit: a budget or a memory is too small.
+    """
+    ordered = verify(order_calls(select_kernels(program, target)))
+    stages = [Stage(ORDERED, (), ordered), *run_passes(LATE_PASSES, ordered)]
+    whole = prune(stages[-1].program)
+    room = _fast_room(target, limits)
+    if room is not None and _wanted_bytes(whole) > room:
+        return _streamed(whole, stages, target, limits, room, seconds)
+    placed = plan(
+        whole,
+        seconds=seconds,
+        ram_bytes=limits.get("ram"),
+        cores=target.cores,
+        memories=target.memories,
+        limits=limits,
+    )
+    return [*stages, Stage("prune", (), whole)], placed
+
+
+def _streamed(
+    whole: Program,
+    stages: Sequence[Stage],
+    target: Target,
+    limits: Mapping[str, int],
+    room: int,
+    seconds: float,
+) -> tuple[list[Stage], Plan]:
+    """Tiles for the fast memory; with less of it where packing leaves gaps."""
+    budget = room
+    while True:
+        tiled, changes = stream(whole, target, budget)
+        placed = plan(
+            verify(tiled),
+            seconds=seconds,
+            ram_bytes=limits.get("ram"),
+            cores=target.cores,
+        )
+        fast = target.memories[0].name
+        over = _static_bytes(tiled, fast) + placed.arenas.get(fast, 0) - room
+        if over <= 0:
+            break
+        budget -= over
+    placed = plan(
+        tiled,
+        seconds=seconds,
+        ram_bytes=limits.get("ram"),
+        cores=target.cores,
+        memories=target.memories,
+        limits=limits,
+    )
+    return [*stages, Stage("stream", tuple(changes), tiled)], placed
+
+
+def run_passes(passes: Sequence[Pass], program: Program) -> list[Stage]:
+    """Runs passes one after the other; every program in between is checked and kept."""
+    stages = []
+    for apply in passes:
+        program, changes = apply(program)
+        stages.append(Stage(apply.__name__, tuple(changes), verify(program)))
+    return stages
+
+
+def _fast_room(target: Target, limits: Mapping[str, int]) -> int | None:
+    """Bytes of the fast memory, where a DMA brings data there from an outer one."""
+    writable = [memory for memory in target.memories if memory.writable]
+    if target.cluster is None or len(writable) < 2:
+        return None
+    return _usable(writable[0], limits)
+
+
+def _usable(memory: Memory, limits: Mapping[str, int]) -> int:
+    return min(memory.usable_bytes, limits.get(memory.name, memory.usable_bytes))
+
+
+def _wanted_bytes(program: Program) -> int:
+    """What everything takes without tiles."""
+    arena = plan(program, seconds=0.0).arena_bytes
+    return arena + sum(
+        _aligned(b.size_bytes) for b in program.buffers.values() if b.role.persistent
+    )
+
+
+def _static_bytes(program: Program, memory: str) -> int:
+    inside = (b for b in program.buffers.values() if b.role.persistent and b.memory == memory)
+    return sum(_aligned(b.size_bytes) for b in inside)
+
+
+def _aligned(size_bytes: int) -> int:
+    return -(-size_bytes // 8) * 8

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a call and a copy take on a cluster, before anything is simulated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from acclimate.kernels.copy.op import Copy
+from acclimate.kernels.loop.op import Map, Reduce
+from acclimate.program import Call
+from acclimate.targets import Target
+from acclimate.tune import Chooser
+
+_START_CYCLES = 40  # of a copy: five words to the DMA, and the latency of the outer memory
+GAP_CYCLES = 80  # the DMA waits for the cores, where nothing is fetched two tiles ahead
+MEET_CYCLES = 40  # of a tile: a barrier, and a call
+_C_MAC_CYCLES = 3.0  # a multiply-accumulate of a kernel in C, on one core
+_LOOP_CYCLES = 2.0  # an element of a loop, and the same again for every operand
+
+
+@dataclass
+class Costs:
+    """Estimated cycles of calls and of copies.
+
+    Args:
+        target: a cluster.
+        chooser: of kernels for it.
+    """
+
+    target: Target
+    chooser: Chooser
+
+    def scratch_bytes(self, call: Call) -> int:
+        """What the kernel of a call needs besides its operands."""
+        return 4 * self.chooser.choose(call)[1]
+
+    def cycles(self, call: Call) -> float:
+        """Cycles of a call with everything in the fastest memory: an estimate."""
+        if isinstance(call.attrs, (Map, Reduce)):
+            operands = len(call.writes) + sum(view is not None for view in call.inputs)
+            each = _LOOP_CYCLES * (1 + operands) / self.target.cores
+            return MEET_CYCLES + prod(call.attrs.shape) * each
+        if isinstance(call.attrs, Copy):
+            return 0.0
+        chosen, _ = self.chooser.choose(call)
+        if chosen.work is not None:
+            return MEET_CYCLES + chosen.work.cycles
+        elements = sum(view.size for view in call.views)
+        one_core = max(_C_MAC_CYCLES * call.macs, _LOOP_CYCLES * elements)
+        return MEET_CYCLES + one_core / self.target.cores
+
+    def copy(self, size_bytes: int) -> float:
+        """Cycles of a copy of so many bytes."""
+        assert self.target.cluster is not None
+        if not size_bytes:
+            return 0.0
+        return _START_CYCLES + size_bytes / self.target.cluster.dma_bytes_per_cycle
+
+    def direct(self, call: Call, outer: int) -> float:
+        """Cycles that a call takes more because so many of its elements lie in the outer memory."""
+        latency = self.target.memories[1].latency_cycles
+        reuse = max(1.0, call.macs / max(sum(view.size for view in call.views), 1) / 4)
+        return outer * latency * reuse / self.target.cores

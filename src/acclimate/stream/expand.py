@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A call as a sequence of copies and of calls on tiles in the fast memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+
+from acclimate.kernels.copy.op import COPY, Copy
+from acclimate.kernels.op import DTYPES
+from acclimate.program import Buffer, Call, Role, View, contiguous_strides
+from acclimate.stream.region import Region, staged
+from acclimate.stream.tiling import Stream, Tiling
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """What takes the place of a call.
+
+    Args:
+        first: copies that the first tile waits for; they may begin earlier.
+        rest: calls on tiles and further copies, in the order in which they begin.
+        buffers: for the tiles, in the fast memory.
+    """
+
+    first: tuple[Call, ...]
+    rest: tuple[Call, ...]
+    buffers: tuple[Buffer, ...]
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """The fast copies of an operand: slots that its parts take in turn."""
+
+    stream: Stream
+    buffer: Buffer
+    slots: int
+
+    def slot(self, run: int) -> int:
+        """First element of a run's place."""
+        return run % self.slots * (self.buffer.size // self.slots)
+
+    def run_of(self, tile: int) -> int:
+        return next(n for n, (a, b) in enumerate(self.stream.runs) if a <= tile < b)
+
+    def view(self, tile: int) -> View | None:
+        """The operand of a tile."""
+        part = self.stream.parts[tile]
+        return None if part is None else staged(part, self.buffer, self.slot(self.run_of(tile)))
+
+    def copy(self, run: int, inward: bool) -> Call:
+        """Brings or takes away the part of a run."""
+        region = self.stream.regions[self.stream.runs[run][0]]
+        assert region is not None
+        return copy_of(region, self.buffer, self.slot(run), inward)
+
+    def fetches(self, tile: int) -> list[Call]:
+        """Copies for a tile that its cores wait for."""
+        runs = [n for n, (a, _) in enumerate(self.stream.runs) if a == tile]
+        return [self.copy(n, True) for n in runs if self.stream.reads[tile]]
+
+    def stores(self, tile: int) -> list[Call]:
+        """Copies of what is done after a tile."""
+        runs = [n for n, (_, b) in enumerate(self.stream.runs) if b == tile + 1]
+        return [self.copy(n, False) for n in runs if self.stream.writes]
+
+
+def copy_of(region: Region, inner: Buffer, offset: int, inward: bool) -> Call:
+    """A copy between a region of the outer memory and a dense piece of the inner one."""
+    shape = tuple(count for count, _ in region.loops) or (1,)
+    strides = tuple(stride for _, stride in region.loops) or (0,)
+    if strides[-1] != 1 and shape != (1,):
+        shape, strides = (*shape, 1), (*strides, 0)
+    near = View(inner.name, shape, contiguous_strides(shape), offset)
+    far = View(region.buffer, shape, strides, region.offset)
+    outputs, inputs = ((near,), (far,)) if inward else ((far,), (near,))
+    return Call(COPY, outputs, inputs, Copy(shape, inward))
+
+
+def expand(
+    call: Call, stem: str, tiling: Tiling, inner: Set[str], buffers: Mapping[str, Buffer], fast: str
+) -> Tiles:
+    """Writes a call as tiles.
+
+    Before: y = conv(x, w). After, for parts of w and y: fetch x, fetch w.0, fetch w.1, y.0 =
+    conv(x, w.0), store y.0, fetch w.2, y.1 = conv(x, w.1), store y.1, ...
+
+    Args:
+        call: with its phase and source, which all parts get.
+        stem: begins the names of the new buffers.
+        tiling: how it is cut.
+        inner: buffers that lie in the fast memory.
+        buffers: of the program.
+        fast: name of that memory.
+    """
+    stages = [
+        _stage(s, s.slots(tiling.ahead), f"{stem}_tile_{n}", fast, buffers[s.view.buffer])
+        for n, s in enumerate(tiling.moved(inner))
+    ]
+    count, ahead = len(tiling.tiles), tiling.ahead
+    begun = range(min(ahead, count))
+    first = [copy for tile in begun for stage in stages for copy in stage.fetches(tile)]
+    rest: list[Call] = []
+    for tile, part in enumerate(tiling.tiles):
+        if tile + ahead < count:
+            rest += [copy for stage in stages for copy in stage.fetches(tile + ahead)]
+        rest.append(_on_tiles(part, tile, stages))
+        rest += [copy for stage in stages for copy in stage.stores(tile)]
+
+    def of_call(calls: Sequence[Call]) -> tuple[Call, ...]:
+        return tuple(replace(c, phase=call.phase, source=call.source) for c in calls)
+
+    return Tiles(of_call(first), of_call(rest), tuple(stage.buffer for stage in stages))
+
+
+def _stage(stream: Stream, slots: int, name: str, fast: str, outer: Buffer) -> _Stage:
+    size = slots * stream.slot_bytes // DTYPES[outer.dtype].itemsize
+    buffer = Buffer(name, (size,), outer.dtype, Role.TILE, outer.source, memory=fast)
+    return _Stage(stream, buffer, slots)
+
+
+def _on_tiles(part: Call, tile: int, stages: Sequence[_Stage]) -> Call:
+    views = [*part.inputs, *part.outputs]
+    for stage in stages:
+        for position in stage.stream.positions:
+            views[position] = stage.view(tile)
+    count = len(part.inputs)
+    return replace(part, inputs=tuple(views[:count]), outputs=tuple(views[count:]))

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Windows on buffers as a copy moves them: rows in one memory, densely packed in the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import prod
+
+from acclimate.kernels.op import Shape
+from acclimate.program import Buffer, View
+
+_ROWS = 2  # loops of a copy: rows, and the elements of a row
+
+
+@dataclass(frozen=True)
+class Region:
+    """The elements of a view, each once, in the order of their addresses.
+
+    Args:
+        buffer: on which they lie.
+        offset: of the first element.
+        loops: (count, stride) in elements, outermost first; neighbours that form one piece are one.
+    """
+
+    buffer: str
+    offset: int
+    loops: tuple[tuple[int, int], ...]
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return prod(count for count, _ in self.loops)
+
+    @property
+    def view(self) -> View:
+        """The elements as a view of the fewest axes."""
+        counts, strides = zip(*self.loops, strict=True) if self.loops else ((), ())
+        return View(self.buffer, tuple(counts), tuple(strides), self.offset)
+
+
+def region_of(view: View) -> Region | None:
+    """The region of a view, or None where no copy can move it: it overlaps itself."""
+    axes = _walked(view)
+    loops: list[tuple[int, int]] = []
+    for axis in axes:
+        count, stride = view.shape[axis], view.strides[axis]
+        if stride < 0 or (loops and loops[-1][1] < count * stride):
+            return None
+        if loops and loops[-1][1] == count * stride:
+            loops[-1] = (loops[-1][0] * count, stride)
+        else:
+            loops.append((count, stride))
+    return Region(view.buffer, view.offset, tuple(loops))
+
+
+def movable(region: Region) -> bool:
+    """True if one copy moves the region: rows of elements that lie side by side."""
+    if not region.loops:
+        return True
+    return len(region.loops) + (region.loops[-1][1] != 1) <= _ROWS
+
+
+def staged(view: View, buffer: Buffer, offset: int = 0) -> View:
+    """The view on a dense copy of its region that begins at an offset of a buffer."""
+    strides: dict[int, int] = {}
+    step = 1
+    for axis in reversed(_walked(view)):
+        strides[axis] = step
+        step *= view.shape[axis]
+    dense: Shape = tuple(strides.get(axis, 0) for axis in range(len(view.shape)))
+    return replace(view, buffer=buffer.name, strides=dense, offset=offset)
+
+
+def _walked(view: View) -> list[int]:
+    """Axes along which the elements differ, by falling stride."""
+    axes = [a for a, (n, s) in enumerate(zip(view.shape, view.strides, strict=True)) if n > 1 and s]
+    return sorted(axes, key=lambda a: -view.strides[a])

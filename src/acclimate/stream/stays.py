@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which buffers stay in the fast memory, and during which calls.
+
+A stay is worth its bytes if the calls that use the buffer need fewer copies, and if the calls
+between them keep enough memory for their tiles. Stays are taken greedily, those first that save the
+most cycles per byte and call.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from acclimate.program import Buffer, Call, Program, Role
+from acclimate.stream.options import Options
+
+ALWAYS = ""  # the entry of a stay from start-up on
+_MOST_USES = 6  # in one stay that does not last from the first use to the last
+_ALIGN_BYTES = 8
+
+
+@dataclass(frozen=True)
+class Stay:
+    """A buffer in the fast memory.
+
+    Args:
+        buffer: its name.
+        entry: of the calls; `ALWAYS` for a static tensor that never leaves.
+        first: number of the first call that uses it there.
+        last: number of the last one.
+        fills: its value has to be fetched before.
+        spills: its value has to be stored afterwards.
+    """
+
+    buffer: str
+    entry: str
+    first: int = 0
+    last: int = 0
+    fills: bool = False
+    spills: bool = False
+
+
+@dataclass
+class Stays:
+    """Chooses stays for a program.
+
+    Args:
+        program: with kernels.
+        options: tilings of its calls.
+        room: bytes of the fast memory.
+    """
+
+    program: Program
+    options: Options
+    room: int
+    taken: list[Stay] = field(default_factory=list)
+    _inner: dict[tuple[str, int], set[str]] = field(default_factory=lambda: defaultdict(set))
+    _used: dict[tuple[str, int], int] = field(default_factory=lambda: defaultdict(int))
+    _cycles: dict[tuple[str, int], float] = field(default_factory=dict)
+
+    def choose(self) -> list[Stay]:
+        """Takes stays until none is worth its bytes."""
+        for entry, number, call in self._calls():
+            self._cycles[entry, number] = self._cost(entry, number, call, frozenset(), 0)
+        rated = []
+        for stay in self._candidates():
+            saved, length = self._saving(stay)
+            if saved > 0:
+                rated.append((saved / (self._bytes(stay) * length), stay))
+        for _, stay in sorted(rated, key=lambda pair: (-pair[0], str(pair[1]))):
+            if not self._overlaps(stay) and self._saving(stay)[0] > 0:
+                self._take(stay)
+        return self.taken
+
+    def inner(self, entry: str, number: int) -> set[str]:
+        """Buffers in the fast memory during a call."""
+        return self._inner[entry, number]
+
+    def left(self, entry: str, number: int) -> int:
+        """Bytes of the fast memory that are left for the tiles of a call."""
+        return self.room - self._used[entry, number]
+
+    def _calls(self) -> Iterator[tuple[str, int, Call]]:
+        for entry in self.program.entries.values():
+            for number, call in enumerate(entry.calls):
+                yield entry.name, number, call
+
+    def _bytes(self, stay: Stay) -> int:
+        size = self.program.buffers[stay.buffer].size_bytes
+        return -(-size // _ALIGN_BYTES) * _ALIGN_BYTES
+
+    def _span(self, stay: Stay) -> list[tuple[str, int, Call]]:
+        """Calls during which the buffer takes memory."""
+        if stay.entry == ALWAYS:
+            return list(self._calls())
+        calls = self.program.entries[stay.entry].calls
+        return [(stay.entry, n, calls[n]) for n in range(stay.first, stay.last + 1)]
+
+    def _cost(self, entry: str, number: int, call: Call, more: frozenset[str], taken: int) -> float:
+        """Cycles of a call with further buffers in the fast memory, infinite where none fits."""
+        room = self.left(entry, number) - taken
+        if room < 0:
+            return float("inf")
+        found = self.options.of(call, self._inner[entry, number] | more, room)
+        return found[0].cycles if found else float("inf")
+
+    def _saving(self, stay: Stay) -> tuple[float, int]:
+        """Cycles that a stay saves, and the number of calls that it lasts."""
+        size, more = self._bytes(stay), frozenset((stay.buffer,))
+        span = self._span(stay)
+        costs = self.options.costs
+        saved = -costs.copy(size) * (0.5 * stay.fills + 0.25 * stay.spills)
+        for entry, number, call in span:
+            saved += self._cycles[entry, number] - self._cost(entry, number, call, more, size)
+        return saved, len(span)
+
+    def _overlaps(self, stay: Stay) -> bool:
+        return any(
+            stay.buffer in self._inner[entry, number] for entry, number, _ in self._span(stay)
+        )
+
+    def _take(self, stay: Stay) -> None:
+        self.taken.append(stay)
+        span = self._span(stay)
+        for entry, number, _ in span:
+            self._inner[entry, number].add(stay.buffer)
+            self._used[entry, number] += self._bytes(stay)
+        for entry, number, call in span:
+            self._cycles[entry, number] = self._cost(entry, number, call, frozenset(), 0)
+
+    def _candidates(self) -> Iterator[Stay]:
+        buffers = self.program.buffers
+        for buffer in buffers.values():
+            if buffer.role.persistent and self._bytes(Stay(buffer.name, ALWAYS)) <= self.room:
+                yield Stay(buffer.name, ALWAYS)
+        for entry in self.program.entries.values():
+            uses = _uses(entry.calls, buffers)
+            for name, numbers in uses.items():
+                if self._bytes(Stay(name, entry.name)) <= self.room:
+                    yield from _stays(buffers[name], entry.name, numbers, entry.calls)
+
+
+def _uses(calls: Sequence[Call], buffers: Mapping[str, Buffer]) -> dict[str, list[int]]:
+    """Numbers of the calls that use each buffer that may move."""
+    found: dict[str, list[int]] = {}
+    for number, call in enumerate(calls):
+        for name in dict.fromkeys(view.buffer for view in call.views):
+            if buffers[name].role not in (Role.SCALAR, Role.SCRATCH) and name != "loss":
+                found.setdefault(name, []).append(number)
+    return found
+
+
+def _stays(buffer: Buffer, entry: str, uses: list[int], calls: Sequence[Call]) -> Iterator[Stay]:
+    """From the first use to the last, or during some uses that follow each other."""
+    arena = buffer.role.in_arena
+    for i in range(len(uses)):
+        for j in range(i, len(uses)):
+            whole = arena and i == 0 and j == len(uses) - 1
+            if not whole and (j == i or j - i >= _MOST_USES):
+                continue
+            inside = [calls[n] for n in uses[i : j + 1]]
+            writes = any(v.buffer == buffer.name for call in inside for v in call.writes)
+            fills = not arena or i > 0
+            spills = writes and (not arena or j < len(uses) - 1)
+            yield Stay(buffer.name, entry, uses[i], uses[j], fills and not whole, spills)
