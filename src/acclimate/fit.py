@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from acclimate.passes import LATE_PASSES, Pass
-from acclimate.plan import Plan, order_calls, plan
+from acclimate.plan import Plan, arrange, order_calls, plan, put
 from acclimate.program import Program, prune, verify
-from acclimate.stream import stream
+from acclimate.stream import Streaming
 from acclimate.targets import Memory, Target
 from acclimate.tune import select_kernels
 
 ORDERED = "order_calls"  # the first stage that depends on the target
+_PORT_BYTES = 768  # of the fast memory: what a port keeps of the copies that are under way
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ def fit(
     whole = prune(stages[-1].program)
     room = _fast_room(target, limits)
     if room is not None and _wanted_bytes(whole) > room:
-        return _streamed(whole, stages, target, limits, room, seconds)
+        # Without the late passes: a loop that overwrites its input ties calls to their order.
+        return _streamed(prune(ordered), stages, target, limits, room - _PORT_BYTES, seconds)
     placed = plan(
         whole,
         seconds=seconds,
@@ -74,28 +76,20 @@ def _streamed(
     seconds: float,
 ) -> tuple[list[Stage], Plan]:
     """Tiles for the fast memory; with less of it where packing leaves gaps."""
+    streaming = Streaming(whole, target, room)
+    fast = target.memories[0].name
     budget = room
     while True:
-        tiled, changes = stream(whole, target, budget)
-        placed = plan(
-            verify(tiled),
-            seconds=seconds,
-            ram_bytes=limits.get("ram"),
-            cores=target.cores,
-        )
-        fast = target.memories[0].name
-        over = _static_bytes(tiled, fast) + placed.arenas.get(fast, 0) - room
+        tiled, changes = streaming.write(budget)
+        inside = _static_bytes(tiled, fast)
+        rooms = {fast: room - inside}
+        placed = arrange(verify(tiled), seconds=seconds, cores=target.cores, rooms=rooms)
+        over = _aligned(placed.arenas.get(fast, 0)) - rooms[fast]
         if over <= 0:
             break
         budget -= over
-    placed = plan(
-        tiled,
-        seconds=seconds,
-        ram_bytes=limits.get("ram"),
-        cores=target.cores,
-        memories=target.memories,
-        limits=limits,
-    )
+    ram, memories = limits.get("ram"), target.memories
+    placed = put(tiled, placed, ram_bytes=ram, memories=memories, limits=limits)
     return [*stages, Stage("stream", tuple(changes), tiled)], placed
 
 

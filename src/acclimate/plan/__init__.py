@@ -4,7 +4,7 @@
 from acclimate.plan.lifetimes import Lifetime, lifetimes, live_bytes, peak_bytes
 from acclimate.plan.order import dependencies, order_calls
 from acclimate.plan.placement import arena_name
-from acclimate.plan.plan import Arena, EntryPlan, Plan, plan
+from acclimate.plan.plan import Arena, EntryPlan, Plan, arrange, plan, put
 from acclimate.plan.team import Team
 
 __all__ = [
@@ -14,10 +14,12 @@ __all__ = [
     "Plan",
     "Team",
     "arena_name",
+    "arrange",
     "dependencies",
     "lifetimes",
     "live_bytes",
     "order_calls",
     "peak_bytes",
     "plan",
+    "put",
 ]

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from acclimate.kernels.copy.op import Copy
 from acclimate.program import Buffer, Call, Entry, Program
@@ -30,23 +30,53 @@ class Lifetime:
         return self.first <= other.last and other.first <= self.last
 
 
-def lifetimes(program: Program, entry: Entry) -> list[Lifetime]:
+def lifetimes(
+    program: Program, entry: Entry, rooms: Mapping[str, int] | None = None
+) -> list[Lifetime]:
     """Lifetimes of the arena buffers of an entry point, in order of their first call.
 
-    What a copy takes away lives until the next call is done: else that call would have to wait.
+    Args:
+        program: whose buffers they are.
+        entry: its calls.
+        rooms: bytes of the arena in a memory. There, what a copy takes away lives until the next
+            call is done, if there is room for it: else that call would have to wait.
     """
     spans: dict[str, tuple[int, int]] = {}
-    last = len(entry.calls) - 1
     for number, call in enumerate(entry.calls):
-        leaves = isinstance(call.attrs, Copy) and not call.attrs.inward
-        end = number
-        while leaves and end < last and (end == number or isinstance(entry.calls[end].attrs, Copy)):
-            end += 1
         for view in call.views:
             if program.buffers[view.buffer].role.in_arena:
-                first, before = spans.get(view.buffer, (number, number))
-                spans[view.buffer] = (first, max(before, end))
-    return [Lifetime(program.buffers[name], first, last) for name, (first, last) in spans.items()]
+                first, _ = spans.get(view.buffer, (number, number))
+                spans[view.buffer] = (first, number)
+    lives = {n: Lifetime(program.buffers[n], first, last) for n, (first, last) in spans.items()}
+    for memory, room in (rooms or {}).items():
+        _linger(lives, entry, memory, room)
+    return list(lives.values())
+
+
+def _linger(lives: dict[str, Lifetime], entry: Entry, memory: str, room: int) -> None:
+    """Lets what copies take away live a little longer where there is room."""
+    inside = [life for life in lives.values() if life.buffer.memory == memory]
+    alive = live_bytes(inside, len(entry.calls))
+    for number, call in enumerate(entry.calls):
+        if not isinstance(call.attrs, Copy) or call.attrs.inward or call.inputs[0] is None:
+            continue
+        life = lives.get(call.inputs[0].buffer)
+        end = _next_work(entry, number)
+        if life is None or life.last >= end:
+            continue
+        more = range(life.last + 1, end + 1)
+        if all(alive[n] + life.size_bytes <= room for n in more):
+            for n in more:
+                alive[n] += life.size_bytes
+            lives[life.buffer.name] = replace(life, last=end)
+
+
+def _next_work(entry: Entry, number: int) -> int:
+    """The next call that is no copy, or the last call."""
+    for later in range(number + 1, len(entry.calls)):
+        if not isinstance(entry.calls[later].attrs, Copy):
+            return later
+    return len(entry.calls) - 1
 
 
 def live_bytes(lives: Sequence[Lifetime], calls: int) -> list[int]:

@@ -111,7 +111,7 @@ def plan(
     memories: Sequence[Memory] = (),
     limits: Mapping[str, int] | None = None,
 ) -> Plan:
-    """Places every arena buffer of a program.
+    """Places every buffer of a program.
 
     Args:
         program: calls in execution order, with kernels and scratch.
@@ -129,22 +129,55 @@ def plan(
 
     Source: greedy by size, Pisarchyk and Lee, arXiv:2001.03288; the exact packing is CP-SAT.
     """
+    arranged = arrange(program, seconds=seconds, cores=cores)
+    return put(program, arranged, ram_bytes=ram_bytes, memories=memories, limits=limits)
+
+
+def arrange(
+    program: Program,
+    *,
+    seconds: float = 5.0,
+    cores: int = 1,
+    rooms: Mapping[str, int] | None = None,
+) -> Plan:
+    """Gives every arena buffer its offset; see `plan`.
+
+    Args:
+        program: as for `plan`.
+        seconds: as for `plan`.
+        cores: as for `plan`.
+        rooms: bytes for the arena of a memory, where that is known: what copies take away stays
+            there a little longer if there is room.
+    """
     entries = {
-        name: _plan_entry(program, entry, seconds, cores) for name, entry in program.entries.items()
+        name: _plan_entry(program, entry, seconds, cores, rooms or {})
+        for name, entry in program.entries.items()
     }
     static: dict[str, int] = {}
     for buffer in program.buffers.values():
         if buffer.role.persistent:
             static[buffer.role] = static.get(buffer.role, 0) + buffer.size_bytes
-    result = Plan(entries, static)
-    if ram_bytes is not None and result.ram_bytes > ram_bytes:
-        raise _does_not_fit(program, result, ram_bytes)
-    places = place(program, result.arenas, memories, limits or {})
-    return replace(result, places=places)
+    return Plan(entries, static)
 
 
-def _plan_entry(program: Program, entry: Entry, seconds: float, cores: int) -> EntryPlan:
-    lives = lifetimes(program, entry)
+def put(
+    program: Program,
+    arranged: Plan,
+    *,
+    ram_bytes: int | None = None,
+    memories: Sequence[Memory] = (),
+    limits: Mapping[str, int] | None = None,
+) -> Plan:
+    """Gives the arenas and every persistent buffer their memory; see `plan`."""
+    if ram_bytes is not None and arranged.ram_bytes > ram_bytes:
+        raise _does_not_fit(program, arranged, ram_bytes)
+    return replace(arranged, places=place(program, arranged.arenas, memories, limits or {}))
+
+
+def _plan_entry(
+    program: Program, entry: Entry, seconds: float, cores: int, rooms: Mapping[str, int]
+) -> EntryPlan:
+    lives = lifetimes(program, entry, rooms)
     count = len(entry.calls)
     arenas: dict[str, Arena] = {}
     offsets: dict[str, int] = {}

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Programs larger than the fast memory: tiles, copies between memories, what stays where."""
 
-from acclimate.stream.stream import stream
+from acclimate.stream.stream import Streaming
 
-__all__ = ["stream"]
+__all__ = ["Streaming"]

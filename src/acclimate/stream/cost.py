@@ -6,15 +6,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
+import numpy as np
+import numpy.typing as npt
+
 from acclimate.kernels.copy.op import Copy
 from acclimate.kernels.loop.op import Map, Reduce
 from acclimate.program import Call
 from acclimate.targets import Target
 from acclimate.tune import Chooser
 
-_START_CYCLES = 40  # of a copy: five words to the DMA, and the latency of the outer memory
+_BEGIN_CYCLES = 40  # of a copy: five words to the DMA, and the latency of the outer memory
 GAP_CYCLES = 80  # the DMA waits for the cores, where nothing is fetched two tiles ahead
 MEET_CYCLES = 40  # of a tile: a barrier, and a call
+START_CYCLES = 250  # of a kernel on a tile: registers, remainders, cores that are done early
+_ACCESSES = 0.5  # a core's accesses to the fast memory in a cycle
 _C_MAC_CYCLES = 3.0  # a multiply-accumulate of a kernel in C, on one core
 _LOOP_CYCLES = 2.0  # an element of a loop, and the same again for every operand
 
@@ -55,7 +60,12 @@ class Costs:
         assert self.target.cluster is not None
         if not size_bytes:
             return 0.0
-        return _START_CYCLES + size_bytes / self.target.cluster.dma_bytes_per_cycle
+        return _BEGIN_CYCLES + size_bytes / self.target.cluster.dma_bytes_per_cycle
+
+    def stalls(self, size_bytes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Cycles that a core waits for banks of the fast memory while so many bytes are copied."""
+        assert self.target.cluster is not None
+        return size_bytes / 4 * _ACCESSES / self.target.cluster.banks
 
     def direct(self, call: Call, outer: int) -> float:
         """Cycles that a call takes more because so many of its elements lie in the outer memory."""

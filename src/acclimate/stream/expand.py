@@ -43,10 +43,9 @@ class _Stage:
     def run_of(self, tile: int) -> int:
         return next(n for n, (a, b) in enumerate(self.stream.runs) if a <= tile < b)
 
-    def view(self, tile: int) -> View | None:
-        """The operand of a tile."""
-        part = self.stream.parts[tile]
-        return None if part is None else staged(part, self.buffer, self.slot(self.run_of(tile)))
+    def view(self, part: View, tile: int) -> View:
+        """An operand of a tile."""
+        return staged(part, self.buffer, self.slot(self.run_of(tile)))
 
     def copy(self, run: int, inward: bool) -> Call:
         """Brings or takes away the part of a run."""
@@ -78,15 +77,14 @@ def copy_of(region: Region, inner: Buffer, offset: int, inward: bool) -> Call:
 
 
 def expand(
-    call: Call, stem: str, tiling: Tiling, inner: Set[str], buffers: Mapping[str, Buffer], fast: str
+    stem: str, tiling: Tiling, inner: Set[str], buffers: Mapping[str, Buffer], fast: str
 ) -> Tiles:
-    """Writes a call as tiles.
+    """Writes a unit as tiles.
 
     Before: y = conv(x, w). After, for parts of w and y: fetch x, fetch w.0, fetch w.1, y.0 =
     conv(x, w.0), store y.0, fetch w.2, y.1 = conv(x, w.1), store y.1, ...
 
     Args:
-        call: with its phase and source, which all parts get.
         stem: begins the names of the new buffers.
         tiling: how it is cut.
         inner: buffers that lie in the fast memory.
@@ -94,23 +92,29 @@ def expand(
         fast: name of that memory.
     """
     stages = [
-        _stage(s, s.slots(tiling.ahead), f"{stem}_tile_{n}", fast, buffers[s.view.buffer])
+        _stage(s, s.slots(tiling.ahead), f"{stem}_tile_{n}", fast, buffers[s.buffer])
         for n, s in enumerate(tiling.moved(inner))
     ]
     count, ahead = len(tiling.tiles), tiling.ahead
     begun = range(min(ahead, count))
     first = [copy for tile in begun for stage in stages for copy in stage.fetches(tile)]
     rest: list[Call] = []
-    for tile, part in enumerate(tiling.tiles):
+    for tile, unit in enumerate(tiling.tiles):
         if tile + ahead < count:
             rest += [copy for stage in stages for copy in stage.fetches(tile + ahead)]
-        rest.append(_on_tiles(part, tile, stages))
+        rest += [_on_tiles(call, n, tile, stages) for n, call in enumerate(unit)]
         rest += [copy for stage in stages for copy in stage.stores(tile)]
+    whole = tiling.tiles[0]
 
-    def of_call(calls: Sequence[Call]) -> tuple[Call, ...]:
-        return tuple(replace(c, phase=call.phase, source=call.source) for c in calls)
+    def of_unit(calls: Sequence[Call]) -> tuple[Call, ...]:
+        return tuple(
+            replace(c, phase=whole[0].phase, source=whole[0].source, origin=whole[0].origin)
+            if isinstance(c.attrs, Copy)
+            else c
+            for c in calls
+        )
 
-    return Tiles(of_call(first), of_call(rest), tuple(stage.buffer for stage in stages))
+    return Tiles(of_unit(first), of_unit(rest), tuple(stage.buffer for stage in stages))
 
 
 def _stage(stream: Stream, slots: int, name: str, fast: str, outer: Buffer) -> _Stage:
@@ -119,10 +123,12 @@ def _stage(stream: Stream, slots: int, name: str, fast: str, outer: Buffer) -> _
     return _Stage(stream, buffer, slots)
 
 
-def _on_tiles(part: Call, tile: int, stages: Sequence[_Stage]) -> Call:
-    views = [*part.inputs, *part.outputs]
+def _on_tiles(call: Call, number: int, tile: int, stages: Sequence[_Stage]) -> Call:
+    views = [*call.inputs, *call.outputs]
     for stage in stages:
-        for position in stage.stream.positions:
-            views[position] = stage.view(tile)
-    count = len(part.inputs)
-    return replace(part, inputs=tuple(views[:count]), outputs=tuple(views[count:]))
+        for place in stage.stream.places:
+            part = place.parts[tile]
+            if place.call == number and part is not None:
+                views[place.position] = stage.view(part, tile)
+    count = len(call.inputs)
+    return replace(call, inputs=tuple(views[:count]), outputs=tuple(views[count:]))

@@ -1,18 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The best tiling of a call in the fast memory that is left for it."""
+"""The best tiling of a unit in the fast memory that is left for it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+import numpy.typing as npt
+
 from acclimate.program import Buffer, Call
-from acclimate.stream.cost import GAP_CYCLES, MEET_CYCLES, Costs
-from acclimate.stream.tiling import Tiling, tilings
+from acclimate.stream.cost import GAP_CYCLES, MEET_CYCLES, START_CYCLES, Costs
+from acclimate.stream.tiling import Stream, Tiling, Unit, tilings
 
 _ENOUGH = 8  # tilings that need less than this share of the memory are not cut further
-_REFINED = 8  # cuts whose kernels are written before one is taken
-_EARLY = 0.8  # of the first fetch is hidden behind the call before
+_REFINED = 4  # cuts of each family whose kernels are written before one is taken
+_MOST_AHEAD = 2
+_EARLY = 0.8  # of the first fetch is hidden behind the unit before
+
+Cycles = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -20,9 +26,9 @@ class Option:
     """A tiling with what it needs.
 
     Args:
-        tiling: None where the call works on the outer memory directly.
-        staged_bytes: of the fast memory, without the scratch of kernels.
-        cycles: of the call, copies included: an estimate.
+        tiling: None where the calls work on the outer memory directly.
+        staged_bytes: of the fast memory.
+        cycles: of the unit, copies included: an estimate.
     """
 
     tiling: Tiling | None
@@ -30,9 +36,28 @@ class Option:
     cycles: float
 
 
+@dataclass(frozen=True)
+class _Traffic:
+    """What one operand of a tiling moves, in cycles of the DMA and in bytes, tile by tile."""
+
+    stream: Stream
+    fetch: Cycles
+    store: Cycles
+    size: Cycles
+
+
+@dataclass(frozen=True)
+class _Form:
+    """A tiling with what does not depend on where buffers lie."""
+
+    tiling: Tiling
+    compute: Cycles
+    traffic: tuple[_Traffic, ...]
+
+
 @dataclass
 class Options:
-    """Tilings of the calls of a program.
+    """Tilings of the units of a program.
 
     Args:
         buffers: of the program.
@@ -43,96 +68,131 @@ class Options:
     buffers: Mapping[str, Buffer]
     costs: Costs
     room: int
+    _units: dict[int, Unit] = field(default_factory=dict)  # keeps ids from being reused
+    _forms: dict[int, list[_Form]] = field(default_factory=dict)
     _known: dict[tuple[int, Set[str]], list[Option]] = field(default_factory=dict)
-    _calls: dict[int, Call] = field(default_factory=dict)  # keeps ids of calls from being reused
 
-    def of(self, call: Call, inner: Set[str], room: int) -> list[Option]:
-        """Options of a call that fit, the fastest first; the last one needs no memory.
+    def of(self, unit: Unit, inner: Set[str], room: int) -> list[Option]:
+        """Options of a unit that fit, the fastest first; one on the outer memory if none does.
 
         Args:
-            call: with its kernel.
+            unit: calls with their kernels.
             inner: buffers that lie in the fast memory.
             room: bytes that are left there.
         """
-        inner = frozenset(v.buffer for v in call.views if v.buffer in inner)
-        key = id(call), inner
+        used = {view.buffer for call in unit for view in call.views}
+        inner = frozenset(used & inner)
+        key = id(unit), inner
         if key not in self._known:
-            self._calls[id(call)] = call
-            self._known[key] = sorted(self._all(call, inner), key=lambda o: o.cycles)
+            self._known[key] = sorted(self._all(unit, inner), key=lambda o: o.cycles)
         fitting = [o for o in self._known[key] if o.staged_bytes <= room]
-        tiled = [o for o in fitting if o.tiling is not None]
-        return tiled or fitting
+        return fitting or [self._direct(unit, inner)]
 
-    def refined(self, call: Call, inner: Set[str], room: int, spare: int) -> Option:
+    def refined(self, unit: Unit, inner: Set[str], room: int, spare: int) -> Option:
         """The fastest option once the kernels of its tiles are known, scratch included.
 
         Args:
-            call: with its kernel.
+            unit: calls with their kernels.
             inner: buffers that lie in the fast memory.
             room: bytes that are left there.
-            spare: of these, what the call before leaves free: the first tile may be fetched early.
+            spare: of these, what the unit before leaves free: the first tile may be fetched early.
         """
         best: Option | None = None
-        options = self.of(call, inner, room)
-        # Both depths of the few cuts that look best.
-        cuts = [*dict.fromkeys(o.tiling.cuts if o.tiling else None for o in options)][:_REFINED]
-        for option in options:
-            if (option.tiling.cuts if option.tiling else None) not in cuts:
+        tiled = [(o, o.tiling) for o in self.of(unit, inner, room) if o.tiling is not None]
+        families: dict[tuple[str, ...], dict[tuple[tuple[str, int], ...], None]] = {}
+        for option, tiling in tiled:
+            # Both depths of the few cuts of each family that look best.
+            cuts = families.setdefault(tuple(dim for dim, _ in tiling.cuts), {})
+            if tiling.cuts not in cuts and len(cuts) == _REFINED:
                 continue
-            exact = self._exact(option, call, inner, spare)
+            cuts[tiling.cuts] = None
+            exact = self._exact(tiling, option.staged_bytes, inner, spare)
             if exact.staged_bytes <= room and (best is None or exact.cycles < best.cycles):
                 best = exact
-        return best or self._direct(call, inner)
+        return best or self._direct(unit, inner)
 
-    def _all(self, call: Call, inner: Set[str]) -> list[Option]:
-        found = [self._direct(call, inner)]
-        whole = self.costs.cycles(call)
-        work = max(call.macs, sum(view.size for view in call.views), 1)
-        for family in tilings(call, self.buffers):
-            for tiling in family:
-                if len(tiling.cuts) == 2 and len(found) > 1:
-                    return found  # two dims are cut only where one is not enough
-                compute = [
-                    MEET_CYCLES + whole * max(t.macs, sum(v.size for v in t.views)) / work
-                    for t in tiling.tiles
-                ]
-                need = None
-                for ahead in range(1, 1 + min(2, len(tiling.tiles))):
-                    deeper = replace(tiling, ahead=ahead)
-                    need = deeper.staged_bytes(inner)
-                    if need is not None and need <= self.room:
-                        found.append(Option(deeper, need, self._time(deeper, inner, compute)))
-                if need is not None and need <= self.room // _ENOUGH:
-                    break
+    def _all(self, unit: Unit, inner: Set[str]) -> list[Option]:
+        found: list[Option] = []
+        for form in self._forms_of(unit):
+            if len(form.tiling.cuts) == 2 and found:
+                break  # two dims are cut only where one is not enough
+            for ahead in range(1, 1 + min(_MOST_AHEAD, len(form.tiling.tiles))):
+                tiling = replace(form.tiling, ahead=ahead)
+                need = tiling.staged_bytes(inner)
+                if need is not None and need <= self.room:
+                    time = self._time(form, form.compute, inner, ahead)
+                    found.append(Option(tiling, need, time))
         return found
 
-    def _exact(self, option: Option, call: Call, inner: Set[str], spare: int) -> Option:
-        if option.tiling is None:
-            return option
-        scratch = max(self.costs.scratch_bytes(tile) for tile in option.tiling.tiles)
-        cycles = [self.costs.cycles(tile) for tile in option.tiling.tiles]
-        time = self._time(option.tiling, inner, cycles)
-        if option.staged_bytes <= spare:
-            first = [s.moves_in[0] for s in option.tiling.moved(inner)]
+    def _forms_of(self, unit: Unit) -> list[_Form]:
+        """All tilings that may fit, the whole first; those of two cuts are at the end."""
+        if id(unit) not in self._forms:
+            self._units[id(unit)] = unit
+            each = [self.costs.cycles(call) / _work(call) for call in unit]
+            found: list[_Form] = []
+            for family in tilings(unit, self.buffers):
+                for tiling in family:
+                    found.append(self._form(tiling, each))
+                    need = tiling.staged_bytes(frozenset())
+                    if need is not None and need <= self.room // _ENOUGH:
+                        break
+            self._forms[id(unit)] = found
+        return self._forms[id(unit)]
+
+    def _form(self, tiling: Tiling, each: list[float]) -> _Form:
+        compute = [
+            sum(_overhead(call) + c * _work(call) for c, call in zip(each, tile, strict=True))
+            for tile in tiling.tiles
+        ]
+        return _Form(tiling, np.array(compute), self._traffic(tiling))
+
+    def _traffic(self, tiling: Tiling) -> tuple[_Traffic, ...]:
+        return tuple(
+            _Traffic(
+                stream,
+                np.array([self.costs.copy(size) for size in stream.moves_in]),
+                np.array([self.costs.copy(size) for size in stream.moves_out]),
+                np.array(stream.moves_in, float) + np.array(stream.moves_out, float),
+            )
+            for stream in tiling.streams
+        )
+
+    def _exact(self, tiling: Tiling, staged_bytes: int, inner: Set[str], spare: int) -> Option:
+        scratch = max(self.costs.scratch_bytes(call) for tile in tiling.tiles for call in tile)
+        compute = np.array([sum(map(self.costs.cycles, tile)) for tile in tiling.tiles])
+        form = _Form(tiling, compute, self._traffic(tiling))
+        time = self._time(form, compute, inner, tiling.ahead)
+        if staged_bytes <= spare:
+            first = [s.moves_in[0] for s in tiling.moved(inner)]
             time -= _EARLY * sum(self.costs.copy(size) for size in first)
-        return Option(option.tiling, option.staged_bytes + scratch, time)
+        return Option(tiling, staged_bytes + scratch, time)
 
-    def _time(self, tiling: Tiling, inner: Set[str], compute: list[float]) -> float:
+    def _time(self, form: _Form, compute: Cycles, inner: Set[str], ahead: int) -> float:
         """Cores and both directions of the DMA work side by side, tile after tile."""
-        moved = tiling.moved(inner)
-        count = len(tiling.tiles)
-        fetch = [sum(self.costs.copy(s.moves_in[t]) for s in moved) for t in range(count)]
-        store = [sum(self.costs.copy(s.moves_out[t]) for s in moved) for t in range(count)]
-        gap = GAP_CYCLES if tiling.ahead == 1 else 0.0
-        total = fetch[0]
-        for tile in range(count):
-            after = fetch[tile + 1] + gap if tile + 1 < count else 0.0
-            before = store[tile - 1] if tile else 0.0
-            total += max(compute[tile], after, before)
-        return total + store[-1] / 4  # the last one runs beside the next call
+        moved = [t for t in form.traffic if t.stream.buffer not in inner]
+        none = np.zeros(len(compute))
+        fetch = sum((t.fetch for t in moved), none)
+        store = sum((t.store for t in moved), none)
+        stalls = self.costs.stalls(sum((t.size for t in moved), none))
+        gap = GAP_CYCLES if ahead == 1 else 0.0
+        coming = np.append(fetch[1:] + gap, 0.0)
+        leaving = np.append(0.0, store[:-1])
+        busy = np.maximum(np.maximum(compute + stalls, coming), leaving)
+        # The last store runs beside the next unit.
+        return float(fetch[0] + busy.sum() + store[-1] / 4)
 
-    def _direct(self, call: Call, inner: Set[str]) -> Option:
+    def _direct(self, unit: Unit, inner: Set[str]) -> Option:
         """Every core waits for every word."""
-        outer = sum(view.size for view in call.views if view.buffer not in inner)
-        extra = self.costs.direct(call, outer) if outer else 0.0
-        return Option(None, 0, self.costs.cycles(call) + extra)
+        cycles = 0.0
+        for call in unit:
+            outer = sum(view.size for view in call.views if view.buffer not in inner)
+            cycles += self.costs.cycles(call) + (self.costs.direct(call, outer) if outer else 0.0)
+        return Option(None, 0, cycles)
+
+
+def _overhead(call: Call) -> float:
+    return MEET_CYCLES + (START_CYCLES if call.op.kernels else 0.0)
+
+
+def _work(call: Call) -> int:
+    return max(call.macs, sum(view.size for view in call.views), 1)

@@ -12,8 +12,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from acclimate.program import Buffer, Call, Program, Role
+from acclimate.program import Buffer, Program, Role
 from acclimate.stream.options import Options
+from acclimate.stream.tiling import Unit
 
 ALWAYS = ""  # the entry of a stay from start-up on
 _MOST_USES = 6  # in one stay that does not last from the first use to the last
@@ -26,8 +27,8 @@ class Stay:
 
     Args:
         buffer: its name.
-        entry: of the calls; `ALWAYS` for a static tensor that never leaves.
-        first: number of the first call that uses it there.
+        entry: of the units; `ALWAYS` for a static tensor that never leaves.
+        first: number of the first unit that uses it there.
         last: number of the last one.
         fills: its value has to be fetched before.
         spills: its value has to be stored afterwards.
@@ -47,11 +48,13 @@ class Stays:
 
     Args:
         program: with kernels.
-        options: tilings of its calls.
+        units: calls that are computed together, by entry point, in order.
+        options: tilings of the units.
         room: bytes of the fast memory.
     """
 
     program: Program
+    units: Mapping[str, Sequence[Unit]]
     options: Options
     room: int
     taken: list[Stay] = field(default_factory=list)
@@ -61,8 +64,8 @@ class Stays:
 
     def choose(self) -> list[Stay]:
         """Takes stays until none is worth its bytes."""
-        for entry, number, call in self._calls():
-            self._cycles[entry, number] = self._cost(entry, number, call, frozenset(), 0)
+        for entry, number, unit in self._all():
+            self._cycles[entry, number] = self._cost(entry, number, unit, frozenset(), 0)
         rated = []
         for stay in self._candidates():
             saved, length = self._saving(stay)
@@ -74,45 +77,45 @@ class Stays:
         return self.taken
 
     def inner(self, entry: str, number: int) -> set[str]:
-        """Buffers in the fast memory during a call."""
+        """Buffers in the fast memory during a unit."""
         return self._inner[entry, number]
 
     def left(self, entry: str, number: int) -> int:
-        """Bytes of the fast memory that are left for the tiles of a call."""
+        """Bytes of the fast memory that are left for the tiles of a unit."""
         return self.room - self._used[entry, number]
 
-    def _calls(self) -> Iterator[tuple[str, int, Call]]:
-        for entry in self.program.entries.values():
-            for number, call in enumerate(entry.calls):
-                yield entry.name, number, call
+    def _all(self) -> Iterator[tuple[str, int, Unit]]:
+        for entry, units in self.units.items():
+            for number, unit in enumerate(units):
+                yield entry, number, unit
 
     def _bytes(self, stay: Stay) -> int:
         size = self.program.buffers[stay.buffer].size_bytes
         return -(-size // _ALIGN_BYTES) * _ALIGN_BYTES
 
-    def _span(self, stay: Stay) -> list[tuple[str, int, Call]]:
-        """Calls during which the buffer takes memory."""
+    def _span(self, stay: Stay) -> list[tuple[str, int, Unit]]:
+        """Units during which the buffer takes memory."""
         if stay.entry == ALWAYS:
-            return list(self._calls())
-        calls = self.program.entries[stay.entry].calls
-        return [(stay.entry, n, calls[n]) for n in range(stay.first, stay.last + 1)]
+            return list(self._all())
+        units = self.units[stay.entry]
+        return [(stay.entry, n, units[n]) for n in range(stay.first, stay.last + 1)]
 
-    def _cost(self, entry: str, number: int, call: Call, more: frozenset[str], taken: int) -> float:
-        """Cycles of a call with further buffers in the fast memory, infinite where none fits."""
+    def _cost(self, entry: str, number: int, unit: Unit, more: frozenset[str], taken: int) -> float:
+        """Cycles of a unit with further buffers in the fast memory, infinite where none fits."""
         room = self.left(entry, number) - taken
         if room < 0:
             return float("inf")
-        found = self.options.of(call, self._inner[entry, number] | more, room)
+        found = self.options.of(unit, self._inner[entry, number] | more, room)
         return found[0].cycles if found else float("inf")
 
     def _saving(self, stay: Stay) -> tuple[float, int]:
-        """Cycles that a stay saves, and the number of calls that it lasts."""
+        """Cycles that a stay saves, and the number of units that it lasts."""
         size, more = self._bytes(stay), frozenset((stay.buffer,))
         span = self._span(stay)
         costs = self.options.costs
         saved = -costs.copy(size) * (0.5 * stay.fills + 0.25 * stay.spills)
-        for entry, number, call in span:
-            saved += self._cycles[entry, number] - self._cost(entry, number, call, more, size)
+        for entry, number, unit in span:
+            saved += self._cycles[entry, number] - self._cost(entry, number, unit, more, size)
         return saved, len(span)
 
     def _overlaps(self, stay: Stay) -> bool:
@@ -126,32 +129,31 @@ class Stays:
         for entry, number, _ in span:
             self._inner[entry, number].add(stay.buffer)
             self._used[entry, number] += self._bytes(stay)
-        for entry, number, call in span:
-            self._cycles[entry, number] = self._cost(entry, number, call, frozenset(), 0)
+        for entry, number, unit in span:
+            self._cycles[entry, number] = self._cost(entry, number, unit, frozenset(), 0)
 
     def _candidates(self) -> Iterator[Stay]:
         buffers = self.program.buffers
         for buffer in buffers.values():
             if buffer.role.persistent and self._bytes(Stay(buffer.name, ALWAYS)) <= self.room:
                 yield Stay(buffer.name, ALWAYS)
-        for entry in self.program.entries.values():
-            uses = _uses(entry.calls, buffers)
-            for name, numbers in uses.items():
-                if self._bytes(Stay(name, entry.name)) <= self.room:
-                    yield from _stays(buffers[name], entry.name, numbers, entry.calls)
+        for entry, units in self.units.items():
+            for name, numbers in _uses(units, buffers).items():
+                if self._bytes(Stay(name, entry)) <= self.room:
+                    yield from _stays(buffers[name], entry, numbers, units)
 
 
-def _uses(calls: Sequence[Call], buffers: Mapping[str, Buffer]) -> dict[str, list[int]]:
-    """Numbers of the calls that use each buffer that may move."""
+def _uses(units: Sequence[Unit], buffers: Mapping[str, Buffer]) -> dict[str, list[int]]:
+    """Numbers of the units that use each buffer that may move."""
     found: dict[str, list[int]] = {}
-    for number, call in enumerate(calls):
-        for name in dict.fromkeys(view.buffer for view in call.views):
+    for number, unit in enumerate(units):
+        for name in dict.fromkeys(view.buffer for call in unit for view in call.views):
             if buffers[name].role not in (Role.SCALAR, Role.SCRATCH) and name != "loss":
                 found.setdefault(name, []).append(number)
     return found
 
 
-def _stays(buffer: Buffer, entry: str, uses: list[int], calls: Sequence[Call]) -> Iterator[Stay]:
+def _stays(buffer: Buffer, entry: str, uses: list[int], units: Sequence[Unit]) -> Iterator[Stay]:
     """From the first use to the last, or during some uses that follow each other."""
     arena = buffer.role.in_arena
     for i in range(len(uses)):
@@ -159,7 +161,7 @@ def _stays(buffer: Buffer, entry: str, uses: list[int], calls: Sequence[Call]) -
             whole = arena and i == 0 and j == len(uses) - 1
             if not whole and (j == i or j - i >= _MOST_USES):
                 continue
-            inside = [calls[n] for n in uses[i : j + 1]]
+            inside = [call for n in uses[i : j + 1] for call in units[n]]
             writes = any(v.buffer == buffer.name for call in inside for v in call.writes)
             fills = not arena or i > 0
             spills = writes and (not arena or j < len(uses) - 1)

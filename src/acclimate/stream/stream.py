@@ -3,41 +3,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from acclimate.kernels.copy.op import Copy
-from acclimate.program import Buffer, Call, Entry, Program, Role, View
+from acclimate.program import Buffer, Call, Program, Role, View
 from acclimate.stream.cost import Costs
 from acclimate.stream.expand import Tiles, copy_of, expand
 from acclimate.stream.options import Option, Options
 from acclimate.stream.region import region_of
 from acclimate.stream.stays import ALWAYS, Stay, Stays
+from acclimate.stream.tiling import Unit
+from acclimate.stream.units import units_of
 from acclimate.targets import Target
 from acclimate.tune import Chooser, select_kernels
 
 
-def stream(program: Program, target: Target, room: int) -> tuple[Program, list[str]]:
-    """Brings what calls need into the fast memory, and gives every buffer its memory.
+class Streaming:
+    """Tiles and copies for a program whose data do not fit the fast memory.
 
     Args:
         program: with kernels, in execution order.
         target: a device with a fast memory, an outer one and a DMA between them.
         room: bytes of the fast memory that the program may take.
-
-    Returns:
-        The program of tiles and copies, and what was decided, a line each.
     """
-    chooser = Chooser(target)
-    costs = Costs(target, chooser)
-    options = Options(program.buffers, costs, room)
-    stays = Stays(program, options, room)
-    stays.choose()
-    fast, outer = target.memories[0].name, target.memories[1].name
-    writer = _Writer(program, options, stays, fast, outer)
-    entries = {name: writer.entry(entry) for name, entry in program.entries.items()}
-    streamed = replace(program, buffers=writer.buffers, entries=entries)
-    chosen = select_kernels(streamed, target, chooser=chooser)
-    return _place_scratch(chosen, room, fast, outer), writer.changes
+
+    def __init__(self, program: Program, target: Target, room: int) -> None:
+        self._program, self._target = _numbered(program), target
+        self._chooser = Chooser(target)
+        self._options = Options(program.buffers, Costs(target, self._chooser), room)
+        entries = self._program.entries.items()
+        self._units = {name: units_of(entry, self._options) for name, entry in entries}
+
+    def write(self, room: int) -> tuple[Program, list[str]]:
+        """Gives every buffer its memory and brings what calls need into the fast one.
+
+        Args:
+            room: bytes of the fast memory; where packing leaves gaps, less than there are.
+
+        Returns:
+            The program of tiles and copies, and what was decided, a line each.
+        """
+        stays = Stays(self._program, self._units, self._options, room)
+        stays.choose()
+        fast, outer = (memory.name for memory in self._target.memories[:2])
+        writer = _Writer(self._program, self._options, stays, fast, outer)
+        entries = {
+            name: replace(entry, calls=writer.calls(name, self._units[name]))
+            for name, entry in self._program.entries.items()
+        }
+        tiled = replace(self._program, buffers=writer.buffers, entries=entries)
+        chosen = select_kernels(tiled, self._target, chooser=self._chooser)
+        return _place_scratch(chosen, room, fast, outer), writer.changes
+
+
+def _numbered(program: Program) -> Program:
+    """Every call knows its number."""
+    return replace(
+        program,
+        entries={
+            name: replace(
+                entry, calls=tuple(replace(c, origin=n) for n, c in enumerate(entry.calls))
+            )
+            for name, entry in program.entries.items()
+        },
+    )
 
 
 def _place_scratch(program: Program, room: int, fast: str, outer: str) -> Program:
@@ -76,33 +106,32 @@ class _Writer:
         arena = self.program.buffers[stay.buffer].role.in_arena
         return arena and not stay.fills and not stay.spills
 
-    def entry(self, entry: Entry) -> Entry:
-        """An entry point in tiles."""
-        twins = self._twins(entry.name)
+    def calls(self, entry: str, units: Sequence[Unit]) -> tuple[Call, ...]:
+        """The calls of an entry point in tiles."""
+        twins = self._twins(entry)
         flat: list[Call] = []
-        room = 0  # bytes that the call before leaves for what this one fetches first
-        for number, call in enumerate(entry.calls):
-            inner = self.stays.inner(entry.name, number)
-            left = self.stays.left(entry.name, number)
-            option = self.options.refined(call, inner, left, room)
+        spare = 0  # bytes that the unit before leaves for what this one fetches first
+        for number, unit in enumerate(units):
+            inner = self.stays.inner(entry, number)
+            left = self.stays.left(entry, number)
+            option = self.options.refined(unit, inner, left, spare)
+            tiles = self._tiles(entry, unit, option, inner)
             near = {
-                s.buffer: View.whole(twin)
-                for s, twin in twins.items()
-                if s.first <= number <= s.last
+                stay.buffer: View.whole(twin)
+                for stay, twin in twins.items()
+                if stay.first <= number <= stay.last
             }
-            starts = [
-                _whole(twin, s, True) for s, twin in twins.items() if s.first == number and s.fills
-            ]
-            ends = [
-                _whole(twin, s, False) for s, twin in twins.items() if s.last == number and s.spills
-            ]
-            tiles = self._tiles(entry.name, number, call, option, inner)
-            first = [*starts, *(c.map_views(near) for c in tiles.first)]
-            rest = [*(c.map_views(near) for c in tiles.rest), *ends]
-            self._append(flat, [replace(c, origin=number) for c in first], room)
-            flat += [replace(c, origin=number) for c in rest]
-            room = left - option.staged_bytes
-        return replace(entry, calls=tuple(flat))
+            starts = [s for s in twins if s.first == number and s.fills]
+            ends = [s for s in twins if s.last == number and s.spills]
+            origin = unit[0].origin
+            first = [replace(_whole(twins[s], s, True), origin=origin) for s in starts]
+            first += [call.map_views(near) for call in tiles.first]
+            rest = [call.map_views(near) for call in tiles.rest]
+            rest += [replace(_whole(twins[s], s, False), origin=origin) for s in ends]
+            self._append(flat, first, spare)
+            flat += rest
+            spare = left - option.staged_bytes
+        return tuple(flat)
 
     def _twins(self, entry: str) -> dict[Stay, Buffer]:
         """The second place of buffers that are in the fast memory for a while."""
@@ -119,16 +148,17 @@ class _Writer:
             self.buffers[name] = found[stay] = twin
         return found
 
-    def _tiles(self, entry: str, number: int, call: Call, option: Option, inner: set[str]) -> Tiles:
+    def _tiles(self, entry: str, unit: Unit, option: Option, inner: set[str]) -> Tiles:
         if option.tiling is None:
-            return Tiles((), (call,), ())
-        stem = f"{entry}.call_{number}"
-        tiles = expand(call, stem, option.tiling, inner, self.program.buffers, self.fast)
+            return Tiles((), unit, ())
+        numbers = "_".join(str(call.origin) for call in unit)
+        stem = f"{entry}.call_{numbers}"
+        tiles = expand(stem, option.tiling, inner, self.program.buffers, self.fast)
         self.buffers |= {b.name: b for b in tiles.buffers}
         if len(option.tiling.tiles) > 1:
             cuts = " ".join(f"{dim}={length}" for dim, length in option.tiling.cuts)
             count = len(option.tiling.tiles)
-            self.changes.append(f"{entry} {number}: {count} tiles {cuts}, {option.staged_bytes} B")
+            self.changes.append(f"{entry} {numbers}: {count} tiles {cuts}, {option.staged_bytes} B")
         return tiles
 
     def _append(self, flat: list[Call], first: list[Call], room: int) -> None:
@@ -141,11 +171,17 @@ class _Writer:
         if last is None or size > room:
             flat += first
             return
-        made = {v.buffer for c in flat if c.origin == flat[last].origin for v in c.writes}
-        early = [c for c in first if not any(v.buffer in made for v in c.reads)]
+        made = [view for call in flat[last:] for view in call.writes]
+        early = [c for c in first if not any(_meet(r, w) for r in c.reads for w in made)]
         late = [c for c in first if c not in early]
         flat[last:last] = early
         flat += late
+
+
+def _meet(one: View, other: View) -> bool:
+    """True if two views may share an element."""
+    (a, b), (c, d) = one.span(), other.span()
+    return one.buffer == other.buffer and a <= d and c <= b
 
 
 def _whole(twin: Buffer, stay: Stay, inward: bool) -> Call:

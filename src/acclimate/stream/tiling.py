@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ways to compute a call tile by tile, and what each of them moves and takes."""
+"""Ways to compute calls tile by tile, and what each of them moves."""
 
 from __future__ import annotations
 
@@ -19,23 +19,38 @@ _FEW_SHARES = (2, 4, 8, 16, 32, 64)
 _MOST_TILES = 512
 _STEPS = (8, 4, 2)  # blocks of kernels, and cores, divide parts of such lengths
 
+Unit = tuple[Call, ...]  # calls that are computed tile by tile together
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a call of a unit takes an operand.
+
+    Args:
+        call: its number in the unit.
+        position: in `inputs` followed by `outputs`.
+        parts: its window in every tile; None in tiles that do not have it.
+    """
+
+    call: int
+    position: int
+    parts: tuple[View | None, ...]
+
 
 @dataclass(frozen=True)
 class Stream:
-    """One operand of a call, tile by tile.
+    """One operand of a unit, tile by tile.
 
     Args:
-        view: of the whole call.
-        positions: in `inputs` followed by `outputs`.
-        parts: its window in every tile; None in tiles that do not have it.
+        buffer: on which it lies.
+        places: where the calls take it.
         item_bytes: of an element.
-        reads: tiles that need its value.
+        reads: tiles that need a value which they do not make themselves.
         writes: the tiles set it.
     """
 
-    view: View
-    positions: tuple[int, ...]
-    parts: tuple[View | None, ...]
+    buffer: str
+    places: tuple[Place, ...]
     item_bytes: int
     reads: tuple[bool, ...]
     writes: bool
@@ -43,30 +58,29 @@ class Stream:
     @cached_property
     def regions(self) -> tuple[Region | None, ...]:
         """What a copy moves in every tile."""
-        return tuple(None if part is None else region_of(part) for part in self.parts)
+        return _regions(self.places[0].parts)
 
     @cached_property
     def movable(self) -> bool:
         """True if copies can move all parts."""
         return all(
             part is None or (region is not None and movable(region))
-            for part, region in zip(self.parts, self.regions, strict=True)
+            for part, region in zip(self.places[0].parts, self.regions, strict=True)
         )
 
     @cached_property
     def contiguous(self) -> bool:
         """True if all parts are in one piece, so that a kernel can work on them where they lie."""
-        return all(part is None or part.contiguous for part in self.parts)
+        parts = (part for place in self.places for part in place.parts)
+        return all(part is None or part.contiguous for part in parts)
 
     @cached_property
     def runs(self) -> tuple[tuple[int, int], ...]:
         """Tiles [first, stop) with the same region, one after the other."""
-        edges = [
-            0,
-            *(t for t in range(1, len(self.parts)) if self.regions[t] != self.regions[t - 1]),
-        ]
-        found = pairwise([*edges, len(self.parts)])
-        return tuple((a, b) for a, b in found if self.regions[a] is not None)
+        regions = self.regions
+        edges = [0, *(t for t in range(1, len(regions)) if regions[t] != regions[t - 1])]
+        found = pairwise([*edges, len(regions)])
+        return tuple((a, b) for a, b in found if regions[a] is not None)
 
     def bytes_of(self, tile: int) -> int:
         """Bytes of its region in a tile."""
@@ -76,7 +90,7 @@ class Stream:
     @cached_property
     def slot_bytes(self) -> int:
         """Bytes of the largest part, aligned to words."""
-        return -(-max(self.bytes_of(t) for t in range(len(self.parts))) // 4) * 4
+        return -(-max(self.bytes_of(t) for t in range(len(self.regions))) // 4) * 4
 
     def slots(self, ahead: int) -> int:
         """Copies in the fast memory: one is computed on while others come and go.
@@ -91,46 +105,45 @@ class Stream:
     def moves_in(self) -> tuple[int, ...]:
         """Bytes fetched for every tile."""
         first = {a for a, _ in self.runs}
-        return tuple(
-            self.bytes_of(t) if t in first and self.reads[t] else 0 for t in range(len(self.parts))
-        )
+        tiles = range(len(self.regions))
+        return tuple(self.bytes_of(t) if t in first and self.reads[t] else 0 for t in tiles)
 
     @cached_property
     def moves_out(self) -> tuple[int, ...]:
         """Bytes stored after every tile."""
         last = {b - 1 for _, b in self.runs}
-        return tuple(
-            self.bytes_of(t) if t in last and self.writes else 0 for t in range(len(self.parts))
-        )
+        tiles = range(len(self.regions))
+        return tuple(self.bytes_of(t) if t in last and self.writes else 0 for t in tiles)
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """A call as tiles.
+    """A unit as tiles.
 
     Args:
-        cuts: (dim, length of a part), the outer loop first; none for one tile.
-        tiles: the calls, on windows of the buffers of the whole.
-        streams: its operands, without scalars.
+        cuts: (dim of the first call, length of a part), the outer loop first; none for one tile.
+        tiles: the calls of every tile, on windows of the buffers of the whole.
+        streams: operands, without scalars.
         ahead: tiles whose operands are fetched before they are needed. With two of them the DMA
             always has something to do, with one it waits until the cores have met.
     """
 
     cuts: tuple[tuple[str, int], ...]
-    tiles: tuple[Call, ...]
+    tiles: tuple[Unit, ...]
     streams: tuple[Stream, ...]
     ahead: int = 1
 
     def moved(self, inner: Set[str]) -> list[Stream]:
         """The operands that copies bring and take away; `inner` are in the fast memory anyway."""
-        return [stream for stream in self.streams if stream.view.buffer not in inner]
+        return [stream for stream in self.streams if stream.buffer not in inner]
 
     def staged_bytes(self, inner: Set[str]) -> int | None:
         """Fast memory for operands that lie elsewhere; None if a part cannot be computed so."""
         total = 0
         for stream in self.streams:
-            if stream.view.buffer in inner:
-                if not stream.contiguous and not self.tiles[0].op.generated:
+            if stream.buffer in inner:
+                loops = all(self.tiles[0][place.call].op.generated for place in stream.places)
+                if not stream.contiguous and not loops:
                     return None
             elif not stream.movable:
                 return None
@@ -139,23 +152,53 @@ class Tiling:
         return total
 
 
-def tilings(call: Call, buffers: Mapping[str, Buffer]) -> Iterator[Iterator[Tiling]]:
-    """The call whole, then cut along one dim, then along two; each family from long to short."""
-    yield iter([_tiling(call, (), buffers)])
-    axes = axes_of(call)
-    for axis in axes:
-        lengths = _lengths(axis, _SHARES)
-        yield (_tiling(call, ((axis.dim, length),), buffers) for length in lengths)
-    # Parts that add up are the inner loop, so that their sum stays where it is.
-    for outer, inner in product(axes, axes):
-        if outer != inner and not outer.adds:
-            yield _grids(call, outer, inner, buffers)
+def tilings(unit: Unit, buffers: Mapping[str, Buffer]) -> Iterator[Iterator[Tiling]]:
+    """The unit whole, then cut along one dim, then along two; each family from long to short."""
+    yield iter([_tiling((), [unit], buffers)])
+    joint = [found for axis in axes_of(unit[0]) if (found := _common(unit, axis, buffers))]
+    for axes in joint:
+        yield (_cut_tiling(unit, ((axes, n),), buffers) for n in _lengths(axes[0], _SHARES))
+    # Two cuts, at the end. Parts that add up are the inner loop, so that their sum stays.
+    for outer, inner in product(joint, joint):
+        if outer != inner and not any(axis.adds for axis in outer):
+            yield _grids(unit, outer, inner, buffers)
 
 
-def _grids(call: Call, outer: Axis, inner: Axis, buffers: Mapping[str, Buffer]) -> Iterator[Tiling]:
-    for a, b in product(_lengths(outer, _FEW_SHARES), _lengths(inner, _FEW_SHARES)):
-        if -(-outer.size // a) * -(-inner.size // b) <= _MOST_TILES:
-            yield _tiling(call, ((outer.dim, a), (inner.dim, b)), buffers)
+def _grids(
+    unit: Unit, outer: Sequence[Axis], inner: Sequence[Axis], buffers: Mapping[str, Buffer]
+) -> Iterator[Tiling]:
+    for a, b in product(_lengths(outer[0], _FEW_SHARES), _lengths(inner[0], _FEW_SHARES)):
+        if -(-outer[0].size // a) * -(-inner[0].size // b) <= _MOST_TILES:
+            yield _cut_tiling(unit, ((outer, a), (inner, b)), buffers)
+
+
+def _common(unit: Unit, axis: Axis, buffers: Mapping[str, Buffer]) -> tuple[Axis, ...]:
+    """An axis of every call such that what one call makes is what the next ones need in a tile."""
+    found = [axis]
+    for call in unit[1:]:
+        for other in axes_of(call):
+            if other.size != axis.size or other.grain not in (1, axis.grain):
+                continue
+            halves = _cut_tiling(
+                unit[: len(found) + 1], (((*found, other), -(-axis.size // 2)),), buffers
+            )
+            if _agrees(halves):
+                found.append(other)
+                break
+        else:
+            return ()
+    return tuple(found)
+
+
+def _agrees(tiling: Tiling) -> bool:
+    """True if no call uses another part of a buffer than the calls before have made."""
+    written = {stream.buffer for stream in tiling.streams if stream.writes}
+    windows = [stream for stream in tiling.streams if stream.buffer in written]
+    for stream in windows:
+        calls = {place.call for place in stream.places}
+        if len(stream.runs) < len(tiling.tiles) and len(calls) > 1:
+            return False  # it is complete only after the last tile
+    return len(windows) == len({stream.buffer for stream in windows})
 
 
 def _lengths(axis: Axis, shares: Sequence[int]) -> list[int]:
@@ -169,41 +212,66 @@ def _lengths(axis: Axis, shares: Sequence[int]) -> list[int]:
     return [length for length in found if length < axis.size]
 
 
-def _tiling(call: Call, cuts: tuple[tuple[str, int], ...], buffers: Mapping[str, Buffer]) -> Tiling:
-    tiles = [call]
-    for dim, length in cuts:
-        tiles = [part for whole in tiles for part in _cut(whole, dim, length)]
-    return Tiling(cuts, tuple(tiles), _streams(call, tiles, buffers))
+def _cut_tiling(
+    unit: Unit,
+    cuts: Sequence[tuple[Sequence[Axis], int]],
+    buffers: Mapping[str, Buffer],
+) -> Tiling:
+    tiles = [unit]
+    for axes, length in cuts:
+        tiles = [part for whole in tiles for part in _cut(whole, axes, length)]
+    return _tiling(tuple((axes[0].dim, length) for axes, length in cuts), tiles, buffers)
 
 
-def _cut(call: Call, dim: str, length: int) -> list[Call]:
-    size = next((axis.size for axis in axes_of(call) if axis.dim == dim), 0)
+def _cut(unit: Unit, axes: Sequence[Axis], length: int) -> list[Unit]:
+    """The parts of a unit along an axis of each of its calls."""
+    dims = [axis.dim for axis in axes]
+    size = next((axis.size for axis in axes_of(unit[0]) if axis.dim == dims[0]), 0)
     if size <= length:
-        return [call]
-    return [part_of(call, dim, at, min(at + length, size)) for at in range(0, size, length)]
-
-
-def _streams(
-    call: Call, tiles: Sequence[Call], buffers: Mapping[str, Buffer]
-) -> tuple[Stream, ...]:
-    places: dict[View, list[int]] = {}
-    for position, view in enumerate((*call.inputs, *call.outputs)):
-        if view is not None and buffers[view.buffer].role is not Role.SCALAR:
-            places.setdefault(view, []).append(position)
-    inputs = len(call.inputs)
-    operands = [(*tile.inputs, *tile.outputs) for tile in tiles]
-    found = []
-    for view, positions in places.items():
-        writes = any(position >= inputs for position in positions)
-        read = any(position < inputs for position in positions)
-        found.append(
-            Stream(
-                view=view,
-                positions=tuple(positions),
-                parts=tuple(given[positions[0]] for given in operands),
-                item_bytes=DTYPES[buffers[view.buffer].dtype].itemsize,
-                reads=tuple(read or (writes and tile.accumulate) for tile in tiles),
-                writes=writes,
-            )
+        return [unit]
+    return [
+        tuple(
+            part_of(call, dim, at, min(at + length, size))
+            for call, dim in zip(unit, dims, strict=True)
         )
-    return tuple(found)
+        for at in range(0, size, length)
+    ]
+
+
+def _tiling(
+    cuts: tuple[tuple[str, int], ...], tiles: Sequence[Unit], buffers: Mapping[str, Buffer]
+) -> Tiling:
+    return Tiling(cuts, tuple(tiles), _streams(tiles, buffers))
+
+
+def _regions(parts: Sequence[View | None]) -> tuple[Region | None, ...]:
+    return tuple(None if part is None else region_of(part) for part in parts)
+
+
+def _streams(tiles: Sequence[Unit], buffers: Mapping[str, Buffer]) -> tuple[Stream, ...]:
+    """Operands with the same regions in all tiles are one stream."""
+    found: dict[tuple[str, object], list[Place]] = {}
+    for number in range(len(tiles[0])):
+        operands = [(*tile[number].inputs, *tile[number].outputs) for tile in tiles]
+        for position, view in enumerate(operands[0]):
+            if view is None or buffers[view.buffer].role is Role.SCALAR:
+                continue
+            parts = tuple(given[position] for given in operands)
+            regions = _regions(parts)
+            same = parts if None in regions and None not in parts else regions
+            found.setdefault((view.buffer, same), []).append(Place(number, position, parts))
+    return tuple(_stream(tiles, places, buffers) for places in found.values())
+
+
+def _stream(tiles: Sequence[Unit], places: list[Place], buffers: Mapping[str, Buffer]) -> Stream:
+    first = min(place.call for place in places)
+    inputs = len(tiles[0][first].inputs)
+    taken = any(p.position < inputs for p in places if p.call == first)
+    view = next(part for part in places[0].parts if part is not None)
+    return Stream(
+        buffer=view.buffer,
+        places=tuple(places),
+        item_bytes=DTYPES[buffers[view.buffer].dtype].itemsize,
+        reads=tuple(taken or tile[first].accumulate for tile in tiles),
+        writes=any(p.position >= len(tiles[0][p.call].inputs) for p in places),
+    )

@@ -24,7 +24,7 @@ void ac_barrier(void) {
     pi_cl_team_barrier();
 }
 
-enum { PIECE_BYTES = 32768, PIECES = 64 }; /* the DMA of some chips counts in 16 bits */
+enum { PIECE_BYTES = 32768, PIECES = 16 }; /* the DMA of some chips counts in 16 bits */
 
 /* Where the commands of a copy lie until somebody has waited for them. */
 static struct {
