@@ -215,7 +215,7 @@ def arenas(plan: Plan) -> list[ArenaUnion]:
 
 
 def _member(buffer: Buffer, plan: EntryPlan) -> Member:
-    return Member(_short(buffer), C_TYPES[buffer.dtype], buffer.size, plan.offsets[buffer.name])
+    return Member(_short(buffer), C_TYPES[buffer.dtype], buffer.length, plan.offsets[buffer.name])
 
 
 def headers(program: Program) -> list[str]:
@@ -283,7 +283,7 @@ def _tensor(program: Program, plan: Plan, b: Buffer, values: bool, constants: bo
         name=f"{program.name}_{b.name}",
         type=C_TYPES[b.dtype],
         qualifier="const " if constant else "",
-        size=b.size,
+        size=b.length,
         place=place_of(plan, b.name, constant),
         role=b.role,
         dtype=b.dtype,

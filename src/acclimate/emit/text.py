@@ -12,7 +12,7 @@ from acclimate.kernels.loop.generate import Access, generate_map, generate_reduc
 from acclimate.kernels.loop.nest import loop_strides
 from acclimate.kernels.loop.op import Map, Reduce
 from acclimate.kernels.loop.print_c import C_TYPES, c_float
-from acclimate.kernels.op import DTYPES, Shape
+from acclimate.kernels.op import Shape, bytes_of
 from acclimate.kernels.pulp.core import Core
 from acclimate.kernels.pulp.work import Micro, Work
 from acclimate.plan import arena_name
@@ -65,7 +65,8 @@ def pointer(program: Program, view: View) -> str:
     base = base_pointer(program.name, buffer)
     # Parts of a tiled buffer always name their place, so that one tile reads like the next.
     tile = bool(buffer.memory or buffer.role.external) and view.size < buffer.size
-    return f"{base} + {view.offset}" if view.offset or tile else base
+    offset = view.offset // 8 if buffer.dtype == "u1" else view.offset
+    return f"{base} + {offset}" if offset or tile else base
 
 
 def base_pointer(prefix: str, buffer: Buffer) -> str:
@@ -107,9 +108,10 @@ def copy_text(program: Program, call: Call, number: int, channel: int) -> CallTe
     assert out is not None and source is not None
     attrs = call.attrs
     outer = source if attrs.inward else out
-    item = DTYPES[program.buffers[out.buffer].dtype].itemsize
-    row = attrs.shape[-1] * item
-    count, step = (attrs.shape[0], outer.strides[0] * item) if len(attrs.shape) > 1 else (1, row)
+    dtype = program.buffers[out.buffer].dtype
+    row = bytes_of(dtype, attrs.shape[-1])
+    rows = len(attrs.shape) > 1
+    count, step = (attrs.shape[0], bytes_of(dtype, outer.strides[0])) if rows else (1, row)
     symbol = "ac_copy_in" if attrs.inward else "ac_copy_out"
     places = f"{pointer(program, out)}, {pointer(program, source)}"
     statement = f"{symbol}({channel}, {places}, {row}, {count}, {step});"

@@ -28,7 +28,18 @@ DTYPES: Mapping[str, np.dtype[Any]] = {
     "f32": np.dtype(np.float32),
     "s32": np.dtype(np.int32),
     "u8": np.dtype(np.uint8),
+    "u1": np.dtype(np.uint8),  # of the bytes that hold the bits
 }
+
+
+def bits_of(dtype: str) -> int:
+    """Bits of one element in memory. Of `u1` a byte holds eight, the first in its lowest bit."""
+    return 1 if dtype == "u1" else 8 * DTYPES[dtype].itemsize
+
+
+def bytes_of(dtype: str, count: int) -> int:
+    """Bytes of `count` elements that lie one after the other."""
+    return -(-count * bits_of(dtype) // 8)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from acclimate.passes.fuse_clamp import fuse_clamp
 from acclimate.passes.fuse_linear_backward import fuse_linear_backward
 from acclimate.passes.fuse_maps import fuse_maps
 from acclimate.passes.fuse_update import fuse_update
+from acclimate.passes.mask_activations import mask_activations
 from acclimate.passes.reuse_in_place import reuse_in_place
 from acclimate.passes.update_early import update_early
 from acclimate.program import Program
@@ -31,6 +32,7 @@ PASSES: tuple[Pass, ...] = (
     fuse_linear_backward,  # before fuse_maps, which then sees where the layer's input dies
     fuse_maps,
     forward_copies,
+    mask_activations,  # when it is known which loops and which buffers are left
     update_early,
 )
 # After the kernels are chosen and the calls are ordered.

@@ -7,7 +7,15 @@ from dataclasses import replace
 
 from acclimate.kernels.loop.expr import Arg, Expr, Index, substitute
 from acclimate.kernels.loop.op import Map, Reduce
-from acclimate.passes.uses import Uses, rewrite_until_done, single_map, uses, whole, written_between
+from acclimate.passes.uses import (
+    Uses,
+    rewrite_until_done,
+    single_map,
+    uses,
+    whole,
+    with_exprs,
+    written_between,
+)
 from acclimate.program import Buffer, Call, Program, View
 
 _MOST_INPUTS = 8
@@ -101,18 +109,9 @@ def _rebuilt(
     given = {i: Arg(i, _dtype(buffers, v)) for i, v in enumerate(inputs) if v is not None}
     table: dict[int, Expr] = {**given, **dict.fromkeys(at, inner)}
     exprs = [substitute(expr, table) for expr in outer]
-    read = sorted({n.index for e in exprs for n in e.walk() if isinstance(n, Arg)})
-    if len(read) > _MOST_INPUTS:
-        return None
-    order: dict[int, Expr] = {old: Arg(new, given[old].dtype) for new, old in enumerate(read)}
-    exprs = [substitute(expr, order) for expr in exprs]
-    name = _joined(label, attrs.label)
-    changed = (
-        replace(attrs, exprs=tuple(exprs), label=name)
-        if isinstance(attrs, Map)
-        else replace(attrs, expr=exprs[0], label=name)
-    )
-    return replace(consumer, inputs=tuple(inputs[i] for i in read), attrs=changed)
+    named = replace(consumer, attrs=replace(attrs, label=_joined(label, attrs.label)))
+    fused = with_exprs(named, exprs, inputs)
+    return None if len(fused.inputs) > _MOST_INPUTS else fused
 
 
 def _joined(first: str, second: str) -> str:

@@ -21,7 +21,7 @@ def reuse_in_place(program: Program) -> tuple[Program, list[str]]:
 def _step(calls: list[Call], buffers: dict[str, Buffer]) -> str | None:
     table = uses(calls)
     for number, call in enumerate(calls):
-        if not isinstance(call.attrs, Map) or call.accumulate or len(call.outputs) != 1:
+        if not isinstance(call.attrs, Map) or call.accumulate or not _one_value(call, buffers):
             continue
         out = call.outputs[0]
         if out is None or not whole(out, buffers) or table.writers[out.buffer][0] != number:
@@ -36,6 +36,13 @@ def _step(calls: list[Call], buffers: dict[str, Buffer]) -> str | None:
         calls[:] = [c.map_views({out.buffer: place}) for c in calls]
         return f"{out.buffer} takes the place of {source.buffer}"
     return None
+
+
+def _one_value(call: Call, buffers: dict[str, Buffer]) -> bool:
+    """True for a loop that writes once per element, besides bits of what it writes."""
+    first, *others = call.outputs
+    bits = all(view is not None and buffers[view.buffer].dtype == "u1" for view in others)
+    return first is not None and bits
 
 
 def _dying(

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from acclimate.kernels.loop.expr import Arg, Expr, substitute
 from acclimate.kernels.loop.op import Map
 from acclimate.program import Buffer, Call, Program, Role, View
 
@@ -72,6 +73,19 @@ def single_map(call: Call) -> Map | None:
     attrs = call.attrs
     simple = isinstance(attrs, Map) and len(attrs.exprs) == 1 and not call.accumulate
     return attrs if simple else None
+
+
+def with_exprs(call: Call, exprs: Sequence[Expr], inputs: Sequence[View | None]) -> Call:
+    """The loop with other expressions over other inputs, without those that nobody reads."""
+    args = {n.index: n.dtype for e in exprs for n in e.walk() if isinstance(n, Arg)}
+    order: dict[int, Expr] = {old: Arg(new, args[old]) for new, old in enumerate(sorted(args))}
+    exprs = [substitute(expr, order) for expr in exprs]
+    attrs = (
+        replace(call.attrs, exprs=tuple(exprs))
+        if isinstance(call.attrs, Map)
+        else replace(call.attrs, expr=exprs[0])
+    )
+    return replace(call, inputs=tuple(inputs[i] for i in sorted(args)), attrs=attrs)
 
 
 def written_between(calls: Sequence[Call], names: set[str], first: int, last: int) -> bool:

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from acclimate.kernels.copy.op import Copy
-from acclimate.kernels.loop.nest import loop_strides, nest_of
+from acclimate.kernels.loop.nest import Nest, loop_strides, nest_of
 from acclimate.kernels.loop.op import Map, Reduce
-from acclimate.kernels.op import DTYPES
+from acclimate.kernels.op import bits_of
 from acclimate.program import Buffer, Call, Program, Role, View
 
 _WORD_BYTES = 4
@@ -92,7 +92,7 @@ class Traffic:
         """What a core does to elements of a buffer."""
         buffer = self.program.buffers[name]
         first = self.offsets[name] if buffer.role.in_arena else 0
-        words = (first + elements * DTYPES[buffer.dtype].itemsize) // _WORD_BYTES
+        words = (8 * first + elements * bits_of(buffer.dtype)) // (8 * _WORD_BYTES)
         return Touch(core, _place(buffer), words, writes)
 
     def _memory(self, name: str) -> _Memory:
@@ -128,7 +128,7 @@ def touches(traffic: Traffic, call: Call, cores: int) -> Iterator[Touch]:
                 continue
             for core in range(cores):
                 part = (0, 1) if cores == 1 else (core, cores)
-                elements = view.offset + _part(nest.extents, nest.strides[position], *part)
+                elements = view.offset + _part(nest, nest.strides[position], *part)
                 if elements.size:
                     yield traffic.touch(core, view.buffer, elements, writes)
                     if writes and call.accumulate:
@@ -174,12 +174,13 @@ def _elements(view: View) -> Words:
     return elements
 
 
-def _part(extents: list[int], strides: list[int], core: int, cores: int) -> Words:
+def _part(nest: Nest, strides: list[int], core: int, cores: int) -> Words:
     """Elements, from the view's first one, that a core's part of the nest touches."""
     elements = np.zeros(1, np.int64)
-    for loop, (extent, step) in enumerate(zip(extents, strides, strict=True)):
-        low, high = (_first(extent, core, cores), _first(extent, core + 1, cores))
-        steps = np.arange(low, high) if loop == 0 else np.arange(extent)
+    for loop, (extent, step) in enumerate(zip(nest.extents, strides, strict=True)):
+        pieces = -(-extent // nest.grain)
+        low, high = (nest.grain * _first(pieces, c, cores) for c in (core, core + 1))
+        steps = np.arange(low, min(high, extent)) if loop == 0 else np.arange(extent)
         if not steps.size:
             return np.zeros(0, np.int64)
         if step:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from acclimate.kernels.op import DTYPES, Array
-from acclimate.program.ir import Call, Program, Role
+from acclimate.program.ir import Buffer, Call, Program, Role
 from acclimate.program.view import View
 
 
@@ -71,7 +71,7 @@ class Interpreter:
                 memory[buffer.name] = given.reshape(-1)
         self._place_arena(entry, memory)
         for call in self.program.entries[entry].calls:
-            run_call(call, memory)
+            run_call(call, memory, self.program.buffers)
         return {
             name: array.reshape(self.program.buffers[name].shape) for name, array in outputs.items()
         }
@@ -83,7 +83,7 @@ class Interpreter:
         buffers = [buffer for buffer in buffers if buffer.role.in_arena]
         if self.offsets is None:
             for buffer in buffers:
-                memory[buffer.name] = np.full(buffer.size, _poison(self._dtype(buffer.name)))
+                memory[buffer.name] = np.full(buffer.length, _poison(self._dtype(buffer.name)))
             return
         places = self.offsets[entry]
         for name in {buffer.memory for buffer in buffers}:
@@ -98,25 +98,36 @@ def _poison(dtype: np.dtype[Any]) -> Any:
     return dtype.type(np.nan) if dtype.kind == "f" else dtype.type(np.iinfo(dtype).max)
 
 
-def strided(view: View, memory: Mapping[str, Array]) -> Array:
-    """The NumPy window of a view on the flat memory of its buffer."""
+def _elements(view: View, memory: Mapping[str, Array], buffers: Mapping[str, Buffer]) -> Array:
+    """The elements of the buffer of a view: its memory, of bits a copy."""
     flat = memory[view.buffer]
+    return np.unpackbits(flat, bitorder="little") if buffers[view.buffer].dtype == "u1" else flat
+
+
+def _window(view: View, flat: Array) -> Array:
+    """The NumPy window of a view on the elements of its buffer."""
     step = flat.itemsize
     return np.lib.stride_tricks.as_strided(
         flat[view.offset :], view.shape, [stride * step for stride in view.strides]
     )
 
 
-def run_call(call: Call, memory: Mapping[str, Array]) -> None:
+def run_call(call: Call, memory: Mapping[str, Array], buffers: Mapping[str, Buffer]) -> None:
     """Computes one call from its operator's NumPy meaning."""
-    inputs = [None if view is None else strided(view, memory) for view in call.inputs]
+    inputs = [
+        None if view is None else _window(view, _elements(view, memory, buffers))
+        for view in call.inputs
+    ]
     result = call.op.evaluate(call.attrs, inputs, call.values())
     results = result if isinstance(result, tuple) else (result,)
     for number, (view, value) in enumerate(zip(call.outputs, results, strict=True)):
         if view is None:
             continue
-        window = strided(view, memory)
+        flat = _elements(view, memory, buffers)
+        window = _window(view, flat)
         if call.accumulate and (call.op.generated or call.op.signature.inplace(number) is None):
             window += value
         else:
             window[...] = value
+        if buffers[view.buffer].dtype == "u1":
+            memory[view.buffer][:] = np.packbits(flat, bitorder="little")

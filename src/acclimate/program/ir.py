@@ -9,7 +9,7 @@ from enum import StrEnum
 from math import prod
 from typing import Any
 
-from acclimate.kernels.op import DTYPES, Array, Kernel, Op, Shape, pick
+from acclimate.kernels.op import Array, Kernel, Op, Shape, bytes_of, pick
 from acclimate.kernels.pulp.work import Choice, Work
 from acclimate.program.view import View
 
@@ -67,7 +67,7 @@ class Buffer:
     Args:
         name: C identifier.
         shape: sizes, row-major.
-        dtype: f32, s32 or u8.
+        dtype: f32, s32, u8, or u1: bits, which loops alone read and write.
         role: what it is for.
         source: where in the model it comes from.
         path: the user's name of a parameter, e.g. `fc1.weight`.
@@ -90,9 +90,14 @@ class Buffer:
         return prod(self.shape)
 
     @property
+    def length(self) -> int:
+        """Elements of its array in memory: those of bits are bytes."""
+        return self.size_bytes if self.dtype == "u1" else self.size
+
+    @property
     def size_bytes(self) -> int:
         """Bytes of the elements, without alignment."""
-        return self.size * DTYPES[self.dtype].itemsize
+        return bytes_of(self.dtype, self.size)
 
 
 class Phase(StrEnum):

@@ -55,6 +55,8 @@ def _verify_extent(program: Program, view: View, where: str) -> None:
     first, last = view.span()
     if view.size and not 0 <= first <= last < program.buffers[view.buffer].size:
         raise InvalidProgram(f"{where}: {view} is outside {program.buffers[view.buffer]}")
+    if program.buffers[view.buffer].dtype == "u1" and view.offset % 8:
+        raise InvalidProgram(f"{where}: the bits of {view} do not begin with a byte")
 
 
 def _verify_overlap(call: Call, where: str) -> None:

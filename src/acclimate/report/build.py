@@ -9,6 +9,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 import acclimate
+from acclimate.kernels.op import bytes_of
 from acclimate.plan import EntryPlan, peak_bytes
 from acclimate.program import Call, Entry, Program, Role, View, describe
 from acclimate.report.cycles import StepCycles
@@ -127,7 +128,7 @@ def _bytes_of(program: Program, views: Iterable[View]) -> int:
             continue
         steps = zip(view.shape, view.strides, strict=True)
         elements = prod(size for size, step in steps if step)
-        total += elements * (buffer.size_bytes // buffer.size)
+        total += bytes_of(buffer.dtype, elements)
     return total
 
 

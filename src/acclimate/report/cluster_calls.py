@@ -89,5 +89,5 @@ def _alone(buffer: Buffer) -> Buffer:
 
 def _values(rng: np.random.Generator, buffer: Buffer) -> Array:
     if buffer.dtype != "f32":
-        return np.zeros(buffer.shape, DTYPES[buffer.dtype])
+        return np.zeros(buffer.length, DTYPES[buffer.dtype])
     return rng.standard_normal(buffer.shape).astype(np.float32)

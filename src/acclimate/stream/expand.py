@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from acclimate.kernels.copy.op import COPY, Copy
-from acclimate.kernels.op import DTYPES
+from acclimate.kernels.op import bits_of
 from acclimate.program import Buffer, Call, Role, View, contiguous_strides
 from acclimate.stream.region import Region, staged
 from acclimate.stream.tiling import Stream, Tiling
@@ -118,7 +118,7 @@ def expand(
 
 
 def _stage(stream: Stream, slots: int, name: str, fast: str, outer: Buffer) -> _Stage:
-    size = slots * stream.slot_bytes // DTYPES[outer.dtype].itemsize
+    size = 8 * slots * stream.slot_bytes // bits_of(outer.dtype)
     buffer = Buffer(name, (size,), outer.dtype, Role.TILE, outer.source, memory=fast)
     return _Stage(stream, buffer, slots)
 

@@ -60,6 +60,14 @@ def movable(region: Region) -> bool:
     return len(region.loops) + (region.loops[-1][1] != 1) <= _ROWS
 
 
+def in_bytes(region: Region) -> bool:
+    """True if the elements, where they are bits, make up whole bytes."""
+    if not region.loops or region.loops[-1][1] != 1:
+        return False
+    numbers = [region.offset, region.loops[-1][0], *(stride for _, stride in region.loops[:-1])]
+    return all(number % 8 == 0 for number in numbers)
+
+
 def staged(view: View, buffer: Buffer, offset: int = 0) -> View:
     """The view on a dense copy of its region that begins at an offset of a buffer."""
     strides: dict[int, int] = {}

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise, product
 
-from acclimate.kernels.op import DTYPES
+from acclimate.kernels.op import bits_of
 from acclimate.program import Buffer, Call, Role, View
 from acclimate.stream.parts import Axis, axes_of, part_of
-from acclimate.stream.region import Region, movable, region_of
+from acclimate.stream.region import Region, in_bytes, movable, region_of
 
 # Lengths of the parts that are tried: this share of the dim, from half of it to very little.
 _SHARES = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 128, 256, 512)
@@ -44,14 +44,16 @@ class Stream:
     Args:
         buffer: on which it lies.
         places: where the calls take it.
-        item_bytes: of an element.
+        item_bits: of an element.
+        whole: elements of the buffer.
         reads: tiles that need a value which they do not make themselves.
         writes: the tiles set it.
     """
 
     buffer: str
     places: tuple[Place, ...]
-    item_bytes: int
+    item_bits: int
+    whole: int
     reads: tuple[bool, ...]
     writes: bool
 
@@ -66,6 +68,14 @@ class Stream:
         return all(
             part is None or (region is not None and movable(region))
             for part, region in zip(self.places[0].parts, self.regions, strict=True)
+        )
+
+    @cached_property
+    def bytewise(self) -> bool:
+        """True if no byte belongs to two parts, which matters where elements are bits."""
+        return self.item_bits % 8 == 0 or all(
+            region is None or region.size == self.whole or in_bytes(region)
+            for region in self.regions
         )
 
     @cached_property
@@ -85,7 +95,7 @@ class Stream:
     def bytes_of(self, tile: int) -> int:
         """Bytes of its region in a tile."""
         region = self.regions[tile]
-        return region.size * self.item_bytes if region else 0
+        return -(-region.size * self.item_bits // 8) if region else 0
 
     @cached_property
     def slot_bytes(self) -> int:
@@ -141,6 +151,8 @@ class Tiling:
         """Fast memory for operands that lie elsewhere; None if a part cannot be computed so."""
         total = 0
         for stream in self.streams:
+            if not stream.bytewise:
+                return None
             if stream.buffer in inner:
                 loops = all(self.tiles[0][place.call].op.generated for place in stream.places)
                 if not stream.contiguous and not loops:
@@ -271,7 +283,8 @@ def _stream(tiles: Sequence[Unit], places: list[Place], buffers: Mapping[str, Bu
     return Stream(
         buffer=view.buffer,
         places=tuple(places),
-        item_bytes=DTYPES[buffers[view.buffer].dtype].itemsize,
+        item_bits=bits_of(buffers[view.buffer].dtype),
+        whole=buffers[view.buffer].size,
         reads=tuple(taken or tile[first].accumulate for tile in tiles),
         writes=any(p.position >= len(tiles[0][p.call].inputs) for p in places),
     )

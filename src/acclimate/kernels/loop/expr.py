@@ -95,6 +95,7 @@ PRIMITIVES: Mapping[str, Primitive] = {
     "f32": Primitive(lambda x: x.astype(np.float32), "(float){0}", 14, (14,), "f32"),
     "s32": Primitive(lambda x: x.astype(np.int32), "(int32_t){0}", 14, (14,), "s32"),
     "u8": Primitive(lambda x: (x != 0).astype(np.uint8), "{0} != 0", 8, (9,), "u8"),
+    "u1": Primitive(lambda x: (x != 0).astype(np.uint8), "({0})", result="u1"),
     "uniform": Primitive(_uniform, "ac_uniform_f32({0}, {1})", result="f32", costly=True),
 }
 

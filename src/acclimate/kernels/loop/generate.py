@@ -7,7 +7,7 @@ counter. The outermost kept loop is shared out to the cores.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from textwrap import indent
 
@@ -94,7 +94,22 @@ class _Writer:
         if access.by_value:
             return self.in_names[number]
         name = self.in_names[number] if access.shares is None else self.out_names[access.shares]
-        return f"{name}[{_at(self.nest.strides[len(self.outputs) + number])}]"
+        if access.dtype == "u1" and self.nest.bits:
+            return f"({name}_bits & 1)"
+        at = _at(self.nest.strides[len(self.outputs) + number])
+        return f"ac_bit_u1({name}, {at})" if access.dtype == "u1" else f"{name}[{at}]"
+
+    def assign(self, number: int, value: str, sign: str) -> str:
+        """The statement that sets an element of an output; bits are gathered to a byte."""
+        dtype = self.outputs[number].dtype
+        if dtype == "u1":
+            last = self.loop_of_last()
+            return f"{self.out_names[number]}_bits |= {value} << ({last} & 7);"
+        cast = f"(uint8_t)({value})" if dtype == "u8" else value
+        return f"{self.output_at(number)} {sign} {cast};"
+
+    def loop_of_last(self) -> str:
+        return f"i{len(self.nest.extents) - 1}"
 
     def args(self) -> dict[int, str]:
         return {number: self.input_at(number) for number in self.used}
@@ -156,9 +171,35 @@ class _Writer:
 
     def loop(self, number: int, body: str, split: bool) -> str:
         """One `for`; the split loop runs over this core's part only."""
+        if self.nest.bits and number == len(self.nest.extents) - 1:
+            return self.loop_of_bytes(number, body, split)
         low, high = ("begin", "end") if split else ("0", self.extent(number))
         head = f"for (int32_t i{number} = {low}; i{number} < {high}; i{number}++) {{\n"
         return head + indent(body, "    ") + "}\n"
+
+    def loop_of_bytes(self, number: int, body: str, split: bool) -> str:
+        """The innermost loop where it meets bits: a byte, its elements, and the next byte."""
+        n, counter = self.extent(number), f"i{number}"
+        low, high = ("begin", "end") if split else ("0", f"({n} + 7) / 8")
+        text = f"const int32_t last = ac_min_i32(8 * byte + 8, {n});\n"
+        after = ""
+        for name, at, writes in self.bytes_at():
+            text += f"int32_t {name}_bits = {'0' if writes else f'{name}[{at}]'};\n"
+            after += f"{name}[{at}] = (uint8_t){name}_bits;\n" if writes else ""
+            body += "" if writes else f"{name}_bits >>= 1;\n"
+        text += f"for (int32_t {counter} = 8 * byte; {counter} < last; {counter}++) {{\n"
+        text += indent(body, "    ") + "}\n" + after
+        head = f"for (int32_t byte = {low}; byte < {high}; byte++) {{\n"
+        return head + indent(text, "    ") + "}\n"
+
+    def bytes_at(self) -> Iterator[tuple[str, str, bool]]:
+        """Name, place of the byte, and direction of every operand whose elements are bits."""
+        count = len(self.outputs)
+        for number, access in enumerate((*self.outputs, *self.inputs)):
+            if access.dtype == "u1" and (number < count or number - count in self.used):
+                name = (self.out_names + self.in_names)[number]
+                outer = [step // 8 for step in self.nest.strides[number][:-1]]
+                yield name, f"{_at(outer)} + byte" if any(outer) else "byte", number < count
 
     def nested(self, body: str, loops: range, split: int | None) -> str:
         for number in reversed(loops):
@@ -169,7 +210,7 @@ class _Writer:
         """The part of the work of this core: a range of the outermost loop, or all for core 0."""
         if split is None:
             return "(void)cores;\nif (core != 0) {\n    return;\n}\n"
-        n = self.extent(split)
+        n = self.extent(split) if self.nest.grain == 1 else f"({self.extent(split)} + 7) / 8"
         return (
             f"const int32_t begin = ac_split({n}, core, cores);\n"
             f"const int32_t end = ac_split({n}, core + 1, cores);\n"
@@ -191,9 +232,7 @@ def generate_map(
     sign = "+=" if accumulate else "="
     early, known = writer.before_innermost(exprs)
     statements, values = print_with_locals(tuple(exprs), writer.args(), writer.loop_of, known)
-    casts = ["(uint8_t)(" if access.dtype == "u8" else "" for access in outputs]
-    for number, (value, cast) in enumerate(zip(values, casts, strict=True)):
-        statements.append(f"{writer.output_at(number)} {sign} {cast}{value}{')' if cast else ''};")
+    statements += [writer.assign(number, value, sign) for number, value in enumerate(values)]
     loops = range(len(nest.extents))
     text = "\n".join(statements) + "\n"
     if early:

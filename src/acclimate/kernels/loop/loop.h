@@ -20,6 +20,11 @@ static inline float ac_sign_f32(float a) {
     return (float)(a > 0.0f) - (float)(a < 0.0f);
 }
 
+/* Bit i of a row of bits, the first one in the lowest bit of the first byte. */
+static inline int32_t ac_bit_u1(const uint8_t *bits, int32_t i) {
+    return bits[i >> 3] >> (i & 7) & 1;
+}
+
 /* 0 if the condition (0 or 1) holds, else the value, which is computed in either case. */
 #ifdef __riscv_zfinx
 static inline float ac_zero_if_f32(int32_t condition, float value) {

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from acclimate.kernels.loop.expr import Apply, Const, Expr, Index
+from acclimate.kernels.loop.expr import Apply, Arg, Const, Expr, Index
 from acclimate.kernels.loop.op import Map, Reduce
 from acclimate.kernels.op import Shape
 
@@ -21,12 +21,26 @@ class Nest:
         strides: per operand and loop, in elements.
         loop_of: the loop of each axis.
         split: the loop that is shared out to the cores, or None: core 0 does all.
+        bits: the innermost loop takes eight elements at a time, whose bits are a byte.
     """
 
     extents: list[int]
     strides: list[list[int]]
     loop_of: dict[int, int]
     split: int | None = None
+    bits: bool = False
+
+    @property
+    def grain(self) -> int:
+        """Elements of the split loop that stay on one core, so that no two write the same byte."""
+        return 8 if self.bits and len(self.extents) == 1 else 1
+
+    def packs(self, operand: int) -> bool:
+        """True if the innermost loop meets whole bytes of an operand whose elements are bits."""
+        if not self.extents:
+            return False
+        *outer, last = self.strides[operand]
+        return last == 1 and all(step % 8 == 0 for step in outer)
 
 
 def _merge(
@@ -81,6 +95,15 @@ def loop_strides(attrs: Map | Reduce, output: Shape) -> Shape:
     return tuple(strides)
 
 
+def _takes_bytes(exprs: Sequence[Expr], nest: Nest) -> bool:
+    """True if a loop sets bits, or reads them in an order in which it can take bytes."""
+    if any(expr.dtype == "u1" for expr in exprs):
+        return True
+    args = (node for expr in exprs for node in expr.walk() if isinstance(node, Arg))
+    read = {len(exprs) + arg.index for arg in args if arg.dtype == "u1"}
+    return bool(read) and all(nest.packs(operand) for operand in read)
+
+
 def nest_of(attrs: Map | Reduce, strides: Sequence[Shape]) -> Nest:
     """The loops of a call.
 
@@ -92,7 +115,10 @@ def nest_of(attrs: Map | Reduce, strides: Sequence[Shape]) -> Nest:
         exprs = [without_unit_axes(expr, attrs.shape) for expr in attrs.exprs]
         axes = range(len(attrs.shape))
         nest = _merge(attrs.shape, axes, strides, _apart(exprs, axes))
-        return replace(nest, split=0 if nest.extents else None)
+        if not nest.extents and any(expr.dtype == "u1" for expr in exprs):
+            nest = Nest([1], [[1] for _ in strides], {})  # a byte takes a loop, even of one bit
+        split = 0 if nest.extents else None
+        return replace(nest, split=split, bits=_takes_bytes(exprs, nest))
     expr = without_unit_axes(attrs.expr, attrs.shape)
     order = (*attrs.kept, *attrs.axes)
     folded = [axis for axis in attrs.axes if attrs.shape[axis] != 1]
