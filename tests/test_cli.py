@@ -100,6 +100,20 @@ def test_compile_json_lists_the_files_and_the_report(user_file: Path, tmp_path: 
     assert list(document["report"]["entries"]) == ["predict", "accumulate", "apply"]
 
 
+def test_activations_of_named_modules_are_computed_again(tmp_path: Path) -> None:
+    file = tmp_path / "kws.py"
+    file.write_text(
+        "import torch\nfrom acclimate.models import DSCNN\n\n"
+        "def make():\n"
+        "    return DSCNN('XS').eval(), (torch.zeros(1, 1, 16, 8), torch.tensor([1]))\n"
+    )
+    result = invoke("report", f"{file}:make", "--json", "--recompute", "blocks.0,blocks.1")
+    passes = {row["name"]: row["changes"] for row in json.loads(result.stdout)["passes"]}
+    assert any("blocks_0" in line and "computed again" in line for line in passes["recompute"])
+    wrong = invoke("report", f"{file}:make", "--recompute", "blocks.7", code=2)
+    assert "no activation of 'blocks.7'" in wrong.stderr and "allowed:" in wrong.stderr
+
+
 def test_compile_keeps_a_folder_of_other_files(user_file: Path, tmp_path: Path) -> None:
     out = tmp_path / "thesis"
     out.mkdir()

@@ -25,6 +25,7 @@ ORDER = (
     "capture",
     "lower",
     "passes",
+    "recompute",
     "stream",
     "tune",
     "plan",

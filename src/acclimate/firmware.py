@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from acclimate.emit import emit, export_files, find_kit, manifest, port_file
-from acclimate.fit import ORDERED, Stage, fit
+from acclimate.fit import ORDERED, Stage, Wanted, fit
 from acclimate.kernels.pulp.isa import Dialect
 from acclimate.plan import Plan
 from acclimate.program import Program
@@ -32,7 +31,7 @@ class Firmware:
         title: one line that says what the model is.
         command: how it was made, for the headers of the C files.
         stages: every pass that ran, in order.
-        limits: budgets by memory name [B].
+        wanted: what it was made to fit; None for a program that was put together by hand.
     """
 
     program: Program
@@ -42,7 +41,7 @@ class Firmware:
     title: str
     command: str
     stages: tuple[Stage, ...]
-    limits: Mapping[str, int] = field(default_factory=dict)
+    wanted: Wanted | None = None
 
     def sources(self, weights: str = "c", kit: str = "cmake") -> dict[str, bytes]:
         """The files of a project by relative path, with manifest.json.
@@ -125,7 +124,7 @@ class Firmware:
         target = replace(self.target, features=self.target.features - {"xpulp"})
         names = [stage.name for stage in self.stages]
         base = self.stages[names.index(ORDERED) - 1].program if ORDERED in names else self.program
-        stages, placed = fit(base, target, self.limits)
+        stages, placed = fit(base, replace(self.wanted or Wanted(target), target=target))
         return replace(self, program=stages[-1].program, plan=placed, target=target)
 
     def _runnable(self) -> dict[str, bytes]:

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from acclimate.passes import LATE_PASSES, Pass
 from acclimate.plan import Plan, arrange, order_calls, plan, put
 from acclimate.program import Program, prune, verify
+from acclimate.recompute import recompute
 from acclimate.stream import Streaming
 from acclimate.targets import Memory, Target
 from acclimate.tune import select_kernels
@@ -32,16 +33,29 @@ class Stage:
     program: Program
 
 
-def fit(
-    program: Program, target: Target, limits: Mapping[str, int], seconds: float = 5.0
-) -> tuple[list[Stage], Plan]:
+@dataclass(frozen=True)
+class Wanted:
+    """What a program has to fit, and how.
+
+    Args:
+        target: the device.
+        limits: budgets by memory name [B], `ram` for all that changes.
+        solver_seconds: limit of the exact packing of an arena.
+        recompute: `auto`, `never`, or modules whose activations are dropped.
+    """
+
+    target: Target
+    limits: Mapping[str, int] = field(default_factory=dict)
+    solver_seconds: float = 5.0
+    recompute: tuple[str, ...] | str = "never"
+
+
+def fit(program: Program, wanted: Wanted) -> tuple[list[Stage], Plan]:
     """Fits a program to a device.
 
     Args:
         program: without anything that depends on a device, or what it has is replaced.
-        target: the device.
-        limits: budgets by memory name [B], `ram` for all that changes.
-        seconds: limit of the exact packing of an arena.
+        wanted: the device, and what the program may take of it.
 
     Returns:
         The stages, the last one with the program that the plan is for.
@@ -49,46 +63,62 @@ def fit(
     Raises:
         DoesNotFit: a budget or a memory is too small.
     """
+    target, limits = wanted.target, wanted.limits
     ordered = verify(order_calls(select_kernels(program, target)))
     stages = [Stage(ORDERED, (), ordered), *run_passes(LATE_PASSES, ordered)]
+    stages += _recomputed(stages[-1].program, wanted)
     whole = prune(stages[-1].program)
     room = _fast_room(target, limits)
     if room is not None and _wanted_bytes(whole) > room:
         # Without the late passes: a loop that overwrites its input ties calls to their order.
-        return _streamed(prune(ordered), stages, target, limits, room - _PORT_BYTES, seconds)
+        again = _recomputed(ordered, wanted)
+        stages = [stages[0], *again]
+        return _streamed(prune(stages[-1].program), stages, wanted, room - _PORT_BYTES)
+    stages[-1] = replace(stages[-1], program=whole)
     placed = plan(
         whole,
-        seconds=seconds,
+        seconds=wanted.solver_seconds,
         ram_bytes=limits.get("ram"),
         cores=target.cores,
         memories=target.memories,
         limits=limits,
     )
-    return [*stages, Stage("prune", (), whole)], placed
+    return stages, placed
+
+
+def _recomputed(program: Program, wanted: Wanted) -> list[Stage]:
+    """The stage that trades cycles for RAM, if it is wanted."""
+    ram_bytes, modules = wanted.limits.get("ram"), wanted.recompute
+    if modules == "never" or (modules == "auto" and ram_bytes is None):
+        return []
+    changed, schedule = recompute(
+        prune(program),
+        ram_bytes=ram_bytes,
+        modules=() if isinstance(modules, str) else modules,
+        pack_seconds=wanted.solver_seconds,
+    )
+    if not schedule.entries:
+        return []
+    return [Stage("recompute", tuple(str(schedule).splitlines()), verify(changed))]
 
 
 def _streamed(
-    whole: Program,
-    stages: Sequence[Stage],
-    target: Target,
-    limits: Mapping[str, int],
-    room: int,
-    seconds: float,
+    whole: Program, stages: Sequence[Stage], wanted: Wanted, room: int
 ) -> tuple[list[Stage], Plan]:
     """Tiles for the fast memory; with less of it where packing leaves gaps."""
+    target, seconds = wanted.target, wanted.solver_seconds
     streaming = Streaming(whole, target, room)
     fast = target.memories[0].name
     budget = room
     while True:
         tiled, changes = streaming.write(budget)
-        inside = _static_bytes(tiled, fast)
-        rooms = {fast: room - inside}
+        rooms = {fast: room - _static_bytes(tiled, fast)}
         placed = arrange(verify(tiled), seconds=seconds, cores=target.cores, rooms=rooms)
         over = _aligned(placed.arenas.get(fast, 0)) - rooms[fast]
         if over <= 0:
             break
         budget -= over
-    ram, memories = limits.get("ram"), target.memories
+    ram, memories, limits = wanted.limits.get("ram"), target.memories, wanted.limits
     placed = put(tiled, placed, ram_bytes=ram, memories=memories, limits=limits)
     return [*stages, Stage("stream", tuple(changes), tiled)], placed
 

@@ -13,7 +13,7 @@ from acclimate import capture
 from acclimate.capture import Loss
 from acclimate.errors import BadOption, nearest
 from acclimate.firmware import Firmware
-from acclimate.fit import ORDERED, Stage, fit, run_passes
+from acclimate.fit import ORDERED, Stage, Wanted, fit, run_passes
 from acclimate.lower import ENTRIES, Optimizer, decompositions, find_optimizer, lower
 from acclimate.passes import PASSES
 from acclimate.targets import Target, find_target
@@ -32,6 +32,7 @@ def compile(
     budget: Mapping[str, str | int] | None = None,
     seed: int = 0,
     solver_seconds: float = 5.0,
+    recompute: str | Sequence[str] = "never",
 ) -> Firmware:
     """Compiles a model into C that predicts and learns.
 
@@ -50,6 +51,8 @@ def compile(
             the program needs more.
         seed: first seed of dropout.
         solver_seconds: limit of the exact packing of the arena.
+        recompute: `auto` computes activations again where the RAM budget would not be met
+            otherwise; `never` does not; names of modules drop the activations of these.
 
     Returns:
         Firmware to run, export and report.
@@ -77,7 +80,8 @@ def compile(
     stages = [Stage("fold_batch_norm", folded, program)]
     stages += run_passes(PASSES, stages[-1].program)
     title = f"{type(model).__name__}, trained by {rule.describe()}"
-    return _fit(stages, device, budget, solver_seconds, rule.lr, title)
+    fitting = Wanted(device, _limits(device, budget), solver_seconds, _recompute(recompute))
+    return _fit(stages, fitting, rule.lr, title)
 
 
 def retarget(
@@ -87,6 +91,7 @@ def retarget(
     cores: int | None = None,
     budget: Mapping[str, str | int] | None = None,
     solver_seconds: float = 5.0,
+    recompute: str | Sequence[str] = "never",
 ) -> Firmware:
     """The same training step for another device, without capturing the model again.
 
@@ -96,6 +101,7 @@ def retarget(
         cores: as for `compile`.
         budget: as for `compile`.
         solver_seconds: as for `compile`.
+        recompute: as for `compile`.
 
     Raises:
         AcclimateError: unknown target, too many cores, or a memory that is too small.
@@ -103,23 +109,16 @@ def retarget(
     names = [stage.name for stage in firmware.stages]
     stages = list(firmware.stages[: names.index(ORDERED)])
     device = _device(target, cores)
-    return _fit(stages, device, budget, solver_seconds, firmware.lr, firmware.title)
+    fitting = Wanted(device, _limits(device, budget), solver_seconds, _recompute(recompute))
+    return _fit(stages, fitting, firmware.lr, firmware.title)
 
 
-def _fit(
-    stages: list[Stage],
-    device: Target,
-    budget: Mapping[str, str | int] | None,
-    solver_seconds: float,
-    lr: float,
-    title: str,
-) -> Firmware:
-    """The part of the pipeline that depends on the device: kernels, order, places."""
-    limits = _limits(device, budget)
-    fitted, placed = fit(stages[-1].program, device, limits, solver_seconds)
+def _fit(stages: list[Stage], wanted: Wanted, lr: float, title: str) -> Firmware:
+    fitted, placed = fit(stages[-1].program, wanted)
     stages = [*stages, *fitted]
-    command = f"target {device.machine}"
-    return Firmware(stages[-1].program, placed, device, lr, title, command, tuple(stages), limits)
+    command = f"target {wanted.target.machine}"
+    program = stages[-1].program
+    return Firmware(program, placed, wanted.target, lr, title, command, tuple(stages), wanted)
 
 
 def _check_options(name: str, entries: Sequence[str]) -> None:
@@ -137,6 +136,18 @@ def _check_options(name: str, entries: Sequence[str]) -> None:
             found=", ".join(entries),
             hint="entries=('predict', 'accumulate', 'apply')",
         )
+
+
+def _recompute(choice: str | Sequence[str]) -> tuple[str, ...] | str:
+    """`never`, `auto`, or names of modules."""
+    if isinstance(choice, str):
+        if choice not in ("auto", "never"):
+            raise BadOption(
+                f"recompute={choice!r} is neither 'auto' nor 'never'",
+                hint=f"recompute=[{choice!r}] drops the activations of the module {choice}",
+            )
+        return choice
+    return tuple(choice) or "never"
 
 
 _WORDS = (

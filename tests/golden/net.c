@@ -222,7 +222,7 @@ float net_train(const float *x, const int32_t *y, float lr) {
     /*   9  loss.log_softmax_bwd  d_loss_nll_loss_bwd[1,3], v_4_linear[1,3], d_loss_log_softmax_dsum[1,3] -> d_loss_nll_loss_bwd[1,3] */
     net_loop_log_softmax_bwd(arena.train.d_loss_nll_loss_bwd.v, arena.train.v_4_linear.v, arena.train.d_loss_log_softmax_dsum.v, 3, 0, 1);
     /*  10  4.linear_bwd_step  d_loss_nll_loss_bwd[1,3], v_2_mean[1,2] -> v_4_weight[3,2], v_4_bias[3], d_4_mm[1,2]  12 MAC */
-    ac_linear_bwd_step_f32_lanes(net_v_4_weight, net_v_4_bias, arena.train.d_4_mm.v, arena.train.d_loss_nll_loss_bwd.v, arena.train.v_2_mean.v, lr, 1, 2, 3, 0.0f, 0, 1);
+    ac_linear_bwd_step_f32_lanes(net_v_4_weight, net_v_4_bias, arena.train.d_4_mm.v, arena.train.d_loss_nll_loss_bwd.v, arena.train.v_2_mean.v, lr, 1, 2, 3, 0.0f, 0, 0, 1);
     /*  11  1.div_relu_bwd  v_0_conv[1,2,3,3], d_4_mm[1,2,3,3] -> v_0_conv[1,2,3,3] */
     net_loop_div_relu_bwd(arena.train.v_0_conv.v, arena.train.d_4_mm.v, 0, 1);
     /*  12  0.conv2d_step  v_0_conv[1,2,3,3], x[1,1,6,6] -> v_0_weight[2,1,3,3], v_0_bias[2]  162 MAC */

@@ -28,6 +28,7 @@ def compile_verb(
     weights: Annotated[str, typer.Option(help="c: arrays in C; binary: a file to load.")] = "c",
     kit: options.Kit = "cmake",
     budget: options.Budget = None,
+    recompute: options.Recompute = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace a folder of other files.")
     ] = False,
@@ -40,7 +41,7 @@ def compile_verb(
     find_kit(kit)  # before the work
     if weights not in _WEIGHTS:
         raise BadOption(f"unknown form of weights {weights!r}", hint=nearest(weights, _WEIGHTS))
-    choices = options.Choices(target, loss, optimizer, lr, name, entries, budget)
+    choices = options.Choices(target, loss, optimizer, lr, name, entries, budget, recompute)
     firmware = options.compile_task(options.load_with(spec, choices))
     with working(f"writing {out}"):
         firmware.export(out, kit=kit, weights=weights, force=force)

@@ -49,6 +49,13 @@ Entries = Annotated[
     str | None, typer.Option(help="Functions to write: predict,train,accumulate,apply.")
 ]
 Budget = Annotated[str | None, typer.Option(help="ram=48kB: an error if it needs more.")]
+Recompute = Annotated[
+    str | None,
+    typer.Option(
+        help="auto: compute activations again if the RAM budget needs it; or names of modules,"
+        " conv1,conv2, whose activations are dropped."
+    ),
+]
 Kit = Annotated[str, typer.Option(help="Kind of project: cmake, pulp-sdk or arduino.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _SHORT_NAMES = ("ac", "arena", "main")  # taken in C
@@ -65,6 +72,7 @@ class Choices:
     name: str | None = None
     entries: str | None = None
     budget: str | None = None
+    recompute: str | None = None
 
 
 def load_with(spec: str, choices: Choices) -> Task:
@@ -103,7 +111,14 @@ def _options(task: Task, choices: Choices) -> dict[str, Any]:
         options["entries"] = tuple(part.strip() for part in choices.entries.split(","))
     if choices.budget is not None:
         options["budget"] = _budget(choices.budget)
+    if choices.recompute is not None:
+        options["recompute"] = _recompute(choices.recompute)
     return options
+
+
+def _recompute(text: str) -> str | list[str]:
+    """`auto`, `never`, or `conv1,conv2` -> ["conv1", "conv2"]."""
+    return text if text in ("auto", "never") else [part.strip() for part in text.split(",")]
 
 
 def _budget(text: str) -> dict[str, str]:

@@ -38,6 +38,7 @@ def report_verb(
     name: options.Name = None,
     entries: options.Entries = None,
     budget: options.Budget = None,
+    recompute: options.Recompute = None,
     as_json: options.Json = False,
 ) -> None:
     """Shows memory, work and passes of a model, and where the cycles of a simulated step go."""
@@ -46,7 +47,7 @@ def report_verb(
 
     if on == "host":
         raise BadOption("the host counts no cycles", hint="--measure for its milliseconds")
-    choices = options.Choices(target, loss, optimizer, lr, name, entries, budget)
+    choices = options.Choices(target, loss, optimizer, lr, name, entries, budget, recompute)
     task = for_device(options.load_with(spec, choices), on, cores)
     firmware = options.compile_task(task)
     milliseconds = None

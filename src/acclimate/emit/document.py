@@ -252,9 +252,14 @@ def persistent(program: Program) -> list[Buffer]:
     return [b for b in program.buffers.values() if b.role.persistent]
 
 
+def stored(program: Program) -> list[Buffer]:
+    """What a file of weights holds: all but memory for activations."""
+    return [b for b in persistent(program) if b.role is not Role.PAGE]
+
+
 def learned(program: Program) -> list[Buffer]:
     """What a checkpoint holds."""
-    return [b for b in persistent(program) if b.role is not Role.FROZEN]
+    return [b for b in stored(program) if b.role is not Role.FROZEN]
 
 
 def tensors(program: Program, plan: Plan, values: bool, constants: bool) -> list[Tensor]:

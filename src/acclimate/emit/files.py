@@ -163,16 +163,16 @@ def _store(program: Program, variables: Mapping[str, Any]) -> bytes:
         "store.c.jinja",
         variables,
         learned=names(learned),
-        everything=names(document.persistent(program)),
+        everything=names(document.stored(program)),
         cleared=names(cleared),
         seeded=any(b.name == "random_seed" for b in learned),
-        layout=document.layout(program, document.persistent(program)),
+        layout=document.layout(program, document.stored(program)),
     )
 
 
 def weights_blob(program: Program) -> bytes:
     """All static tensors with header and checksum, as `<name>_load_weights` reads them."""
-    buffers = document.persistent(program)
+    buffers = document.stored(program)
     payload = b"".join(
         np.ascontiguousarray(program.values[b.name], DTYPES[b.dtype]).tobytes() for b in buffers
     )

@@ -92,9 +92,10 @@ class Plan:
 
     @property
     def ram_bytes(self) -> int:
-        """Arena and everything static that changes."""
+        """Arena and everything static that changes, without pages: they lie in slower memory."""
+        elsewhere = (Role.FROZEN, Role.PAGE)
         return self.arena_bytes + sum(
-            n for role, n in self.static_bytes.items() if role != Role.FROZEN
+            n for role, n in self.static_bytes.items() if role not in elsewhere
         )
 
     def offsets(self) -> dict[str, Mapping[str, int]]:
@@ -208,5 +209,6 @@ def _does_not_fit(program: Program, result: Plan, ram_bytes: int) -> DoesNotFit:
         f" ({result.ram_bytes - ram_bytes:,} B over)",
         found=f"{parts}; at call {call} of {name}: {listed}",
         where=str(largest[0].buffer.source) if largest else None,
-        hint="train fewer layers, e.g. model.requires_grad_(False); model.fc.requires_grad_(True)",
+        hint="recompute='auto' takes less RAM and more cycles; or train fewer layers, e.g."
+        " model.requires_grad_(False); model.fc.requires_grad_(True)",
     )

@@ -26,6 +26,7 @@ class Role(StrEnum):
     STATISTIC = "statistic"  # static: running mean and variance of norms
     STATE = "state"  # static: optimizer moments, counters, seed
     GRADIENT = "gradient"  # static: sums over the samples of a mini-batch
+    PAGE = "page"  # static, in a slower memory: activations that wait there
     ACTIVATION = "activation"  # in the arena
     SCRATCH = "scratch"  # in the arena, used by one call
     TILE = "tile"  # in the arena: parts of a larger buffer while they are computed on
@@ -37,8 +38,8 @@ class Role(StrEnum):
 
     @property
     def persistent(self) -> bool:
-        """True for memory that keeps its value between entry points."""
-        return self in (Role.PARAMETER, Role.FROZEN, Role.STATISTIC, Role.STATE, Role.GRADIENT)
+        """True for static memory, which keeps its value between entry points."""
+        return not self.external and not self.in_arena
 
     @property
     def in_arena(self) -> bool:

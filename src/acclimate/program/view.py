@@ -88,7 +88,9 @@ class View:
         return self.contiguous and self.offset == 0 and self.size == buffer.size
 
     def reshape(self, shape: Shape) -> View | None:
-        """The same elements in another shape, or None where that takes a copy."""
+        """The same elements in another shape, or None where that takes a copy or others."""
+        if prod(shape) != self.size:
+            return None
         strides = _reshaped_strides(self.shape, self.strides, shape)
         return None if strides is None else replace(self, shape=shape, strides=strides)
 

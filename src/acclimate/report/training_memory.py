@@ -42,6 +42,7 @@ class Kind(StrEnum):
     STATISTIC = "running statistics"  # Role.STATISTIC: of norms in train mode
     GRADIENT = "gradient sums"  # Role.GRADIENT: over the samples of a mini-batch, and their count
     STATE = "optimizer state"  # Role.STATE: moments, counters, seed of the random numbers
+    PAGE = "paged activations"  # Role.PAGE: in slower memory between forward and backward pass
     KEPT = (
         "kept activations"  # Use.KEPT: from their first write by a forward call to their last use
     )
@@ -54,6 +55,7 @@ _STATIC = {
     Role.STATISTIC: (Kind.STATISTIC, "follows the mean or variance of the batches"),
     Role.GRADIENT: (Kind.GRADIENT, "adds up over the samples of a mini-batch"),
     Role.STATE: (Kind.STATE, "is kept by the optimizer between steps"),
+    Role.PAGE: (Kind.PAGE, "waits in slower memory for the backward pass"),
 }
 _ARENA = {Use.KEPT: Kind.KEPT, Use.BACKWARD: Kind.BACKWARD, Use.SCRATCH: Kind.SCRATCH}
 
