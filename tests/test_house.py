@@ -19,6 +19,7 @@ ORDER = (
     "learn",
     "models",
     "data",
+    "policy",
     "pipeline",
     "firmware",
     "fit",
@@ -40,7 +41,7 @@ ORDER = (
 # Downwards in meaning, not in the list: each with its reason.
 ALLOWED = {
     ("lower", "capture"),  # lowering reads the captured graph
-    ("passes", "plan"),  # update_early asks for the dependencies of calls
+    ("passes", "plan"),  # dependencies of calls, and their peak of live bytes
     ("emit", "plan"),  # the C prints the plan
 }
 PYTHON = sorted(PACKAGE.rglob("*.py"))
@@ -110,6 +111,6 @@ def test_nothing_unsafe_or_unfinished() -> None:
 def test_public_names_are_few() -> None:
     import acclimate
 
-    assert len(acclimate.__all__) <= 12
+    assert len(acclimate.__all__) <= 20  # ten of them are update policies
     for name in acclimate.__all__:
         assert getattr(acclimate, name).__doc__, name

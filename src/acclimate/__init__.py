@@ -17,7 +17,17 @@ __all__ = [
     "AcclimateError",
     "Adam",
     "AdamW",
+    "All",
+    "Auto",
+    "BiasOnly",
+    "Combine",
     "Firmware",
+    "Head",
+    "Last",
+    "Layers",
+    "LiteResidual",
+    "Lora",
+    "SparseChannels",
     "__version__",
     "berhu",
     "compile",
@@ -29,7 +39,17 @@ _HOMES = {
     "AcclimateError": "acclimate.errors",
     "Adam": "acclimate.lower",
     "AdamW": "acclimate.lower",
+    "All": "acclimate.policy",
+    "Auto": "acclimate.policy",
+    "BiasOnly": "acclimate.policy",
+    "Combine": "acclimate.policy",
     "Firmware": "acclimate.firmware",
+    "Head": "acclimate.policy",
+    "Last": "acclimate.policy",
+    "Layers": "acclimate.policy",
+    "LiteResidual": "acclimate.policy",
+    "Lora": "acclimate.policy",
+    "SparseChannels": "acclimate.policy",
     "berhu": "acclimate.capture",
     "compile": "acclimate.pipeline",
     "retarget": "acclimate.pipeline",
@@ -42,6 +62,18 @@ if TYPE_CHECKING:
     from acclimate.firmware import Firmware
     from acclimate.lower import SGD, Adam, AdamW
     from acclimate.pipeline import compile, retarget
+    from acclimate.policy import (
+        All,
+        Auto,
+        BiasOnly,
+        Combine,
+        Head,
+        Last,
+        Layers,
+        LiteResidual,
+        Lora,
+        SparseChannels,
+    )
 else:
 
     def __getattr__(name: str) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from acclimate import capture
-from acclimate.capture import Loss
+from acclimate.capture import Loss, Update, UpdatePolicy
 from acclimate.errors import BadOption, nearest
 from acclimate.firmware import Firmware
 from acclimate.fit import ORDERED, Stage, Wanted, fit, run_passes
@@ -31,6 +31,7 @@ def compile(
     entries: Sequence[str] = ("predict", "train"),
     budget: Mapping[str, str | int] | None = None,
     seed: int = 0,
+    update: UpdatePolicy | None = None,
     solver_seconds: float = 5.0,
     recompute: str | Sequence[str] = "never",
 ) -> Firmware:
@@ -38,7 +39,7 @@ def compile(
 
     Args:
         model: any module of static shapes; what requires grad learns. BatchNorm in eval mode is
-            folded.
+            folded. It is never changed.
         example: (x, y), or ((x0, x1), y): shapes and element types of one batch.
         loss: a name (cross_entropy, mse, l1, huber, smooth_l1, berhu, bce_with_logits), or a
             function of (outputs, y) that returns a scalar.
@@ -50,6 +51,7 @@ def compile(
         budget: {"ram": "48 kB"}, or a size per memory of the target, {"l1": "32 kB"}; an error if
             the program needs more.
         seed: first seed of dropout.
+        update: what learns in place of what requires grad, e.g. ac.Head(); see docs/policies.md.
         solver_seconds: limit of the exact packing of the arena.
         recompute: `auto` computes activations again where the RAM budget would not be met
             otherwise; `never` does not; names of modules drop the activations of these.
@@ -68,6 +70,8 @@ def compile(
     )
     inputs, wanted = capture.split_example(example)
     data = (*inputs, *(wanted if isinstance(wanted, tuple) else (wanted,)))
+    chosen = update.choose(model, inputs) if update else Update(model)
+    model = chosen.model
     capture.check_model(model, criterion, inputs, wanted)
 
     forward = capture.export(model, criterion, inputs, wanted)
@@ -76,7 +80,7 @@ def compile(
     predict = capture.trace_predict(forward, data, table)
     joint = capture.trace_joint(forward, data, table) if set(entries) - {"predict"} else None
 
-    program = lower(name, predict, joint, rule, entries, seed)
+    program = lower(name, predict, joint, rule, entries, seed, chosen.channels)
     stages = [Stage("fold_batch_norm", folded, program)]
     stages += run_passes(PASSES, stages[-1].program)
     title = f"{type(model).__name__}, trained by {rule.describe()}"
@@ -176,12 +180,17 @@ def _limits(device: Target, budget: Mapping[str, str | int] | None) -> dict[str,
     for key, size in (budget or {}).items():
         if key not in {*names, "ram"}:
             raise BadOption(f"unknown memory {key!r} in the budget", hint=nearest(key, names))
-        limits[key] = _size_bytes(key, str(size))
+        limits[key] = size_bytes(str(size), f"budget={{{key!r}: '48 kB'}}")
     return limits
 
 
-def _size_bytes(key: str, text: str) -> int:
+def size_bytes(text: str, hint: str) -> int:
+    """Bytes of a size such as "48 kB"; the hint is for the error.
+
+    Raises:
+        BadOption: the text is not a size.
+    """
     match = re.fullmatch(r"\s*([\d.]+)\s*([a-zA-Z]*)\s*", text)
     if not match or match[2].lower() not in _UNITS:
-        raise BadOption(f"the budget {text!r} is not a size", hint=f"budget={{{key!r}: '48 kB'}}")
+        raise BadOption(f"the budget {text!r} is not a size", hint=hint)
     return int(float(match[1]) * _UNITS[match[2].lower()])

@@ -6,6 +6,7 @@ from acclimate.capture.export import Forward, Slot, export
 from acclimate.capture.fold import fold_batch_norm
 from acclimate.capture.joint import Joint, trace_joint, trace_predict
 from acclimate.capture.losses import LOSSES, Loss, berhu, find_loss
+from acclimate.capture.update import Update, UpdatePolicy
 
 __all__ = [
     "LOSSES",
@@ -13,6 +14,8 @@ __all__ = [
     "Joint",
     "Loss",
     "Slot",
+    "Update",
+    "UpdatePolicy",
     "berhu",
     "check_model",
     "export",

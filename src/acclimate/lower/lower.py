@@ -42,9 +42,15 @@ class _Assembler:
     """Builds the entry points of one program over shared buffers."""
 
     def __init__(
-        self, predict: Joint, joint: Joint | None, optimizer: Optimizer, seed: int
+        self,
+        predict: Joint,
+        joint: Joint | None,
+        optimizer: Optimizer,
+        seed: int,
+        channels: Mapping[str, Sequence[int]],
     ) -> None:
         self.predict_graph, self.joint, self.optimizer = predict, joint, optimizer
+        self.channels = channels
         self.buffers: dict[str, Buffer] = {}
         self.values: dict[str, Array] = {}
         self.entries: dict[str, Entry] = {}
@@ -74,7 +80,10 @@ class _Assembler:
                     found=f"{self.buffers[name].path}, {slot.name}",
                     hint="rename one of the modules",
                 )
-            self.buffers[name] = Buffer(name, tuple(tensor.shape), dtype, role, source, slot.name)
+            learn = tuple(self.channels.get(slot.name, ())) if role is Role.PARAMETER else ()
+            self.buffers[name] = Buffer(
+                name, tuple(tensor.shape), dtype, role, source, slot.name, channels=learn
+            )
             self.values[name] = np.ascontiguousarray(tensor.detach().numpy())
         self.buffers["lr"] = Buffer("lr", (), "f32", Role.SCALAR)
 
@@ -193,6 +202,7 @@ def lower(
     optimizer: Optimizer,
     entries: Sequence[str] = ("predict", "train"),
     seed: int = 0,
+    channels: Mapping[str, Sequence[int]] | None = None,
 ) -> Program:
     """Writes the program of a captured model.
 
@@ -203,11 +213,12 @@ def lower(
         optimizer: how parameters change.
         entries: entry points to write, of predict, train, accumulate, apply.
         seed: of the random numbers of dropout.
+        channels: input channels that learn, by parameter; all of those that are not listed.
 
     Raises:
         UnsupportedModel: an ATen operator has no rule.
     """
-    assembler = _Assembler(predict, joint, optimizer, seed)
+    assembler = _Assembler(predict, joint, optimizer, seed, channels or {})
     for entry in entries:
         getattr(assembler, entry)()
     program = Program(name, assembler.buffers, assembler.entries, assembler.values)

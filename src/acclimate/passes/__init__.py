@@ -17,6 +17,7 @@ from acclimate.passes.fuse_update import fuse_update
 from acclimate.passes.mask_activations import mask_activations
 from acclimate.passes.reuse_in_place import reuse_in_place
 from acclimate.passes.update_early import update_early
+from acclimate.passes.update_slices import update_slices
 from acclimate.program import Program
 
 Pass = Callable[[Program], tuple[Program, list[str]]]
@@ -26,6 +27,7 @@ PASSES: tuple[Pass, ...] = (
     absorb_pad,
     crop_input_gradient,
     fuse_clamp,  # before fuse_maps, which would hide the clamp in a longer expression
+    update_slices,  # while a gradient still has one writer and the update for its only reader
     accumulate_in_place,  # before the gradients change hands
     fuse_bias_gradient,
     fuse_update,  # needs dw and db in one call

@@ -113,6 +113,8 @@ def _fuse(
     if written_between(calls, names, number, last):
         return None
     w = weight.weight.reshape(dw.shape)
+    if w is None or not w.contiguous:  # channels of a weight
+        return None
     b = bias.weight.reshape((bias.weight.size,)) if bias else None
     attrs = _attrs(call, weight.decay)
     step = replace(

@@ -81,6 +81,14 @@ def _step(calls: list[Call], buffers: dict[str, Buffer]) -> str | None:
     return None
 
 
+def only_tested(calls: Sequence[Call], name: str, buffers: Mapping[str, Buffer], but: int) -> bool:
+    """True if the backward pass, without call `but`, asks of an activation only for tests."""
+    rest = [call for number, call in enumerate(calls) if number != but]
+    late = _late_readers(rest, name, uses(rest))
+    tested = all(_tests(rest[number], name) is not None for number in late)
+    return private(dict(buffers), name) and bool(late) and tested
+
+
 def _late_readers(calls: Sequence[Call], name: str, table: Uses) -> list[int]:
     """Calls that read a buffer after its last use in the forward pass; none if others need it."""
     touching = sorted({*table.readers[name], *table.writers[name]})

@@ -74,6 +74,7 @@ class Buffer:
         path: the user's name of a parameter, e.g. `fc1.weight`.
         limit: exclusive upper bound of integer values, e.g. the number of classes; 0 for none.
         memory: of the device, where that is decided; else empty.
+        channels: numbers on axis 1 that learn, of a parameter; empty for all of them.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Buffer:
     path: str = ""
     limit: int = 0
     memory: str = ""
+    channels: Shape = ()
 
     @property
     def size(self) -> int:
