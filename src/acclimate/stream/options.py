@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -19,6 +19,7 @@ _MOST_AHEAD = 2
 _EARLY = 0.8  # of the first fetch is hidden behind the unit before
 
 Cycles = npt.NDArray[np.float64]
+_Key = tuple[int, ...]  # identities of the calls of a unit
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,9 @@ class Options:
     buffers: Mapping[str, Buffer]
     costs: Costs
     room: int
-    _units: dict[int, Unit] = field(default_factory=dict)  # keeps ids from being reused
-    _forms: dict[int, list[_Form]] = field(default_factory=dict)
-    _known: dict[tuple[int, Set[str]], list[Option]] = field(default_factory=dict)
+    _units: dict[_Key, Unit] = field(default_factory=dict)  # keeps ids from being reused
+    _forms: dict[tuple[_Key, bool], list[_Form]] = field(default_factory=dict)
+    _known: dict[tuple[_Key, Set[str]], list[Option]] = field(default_factory=dict)
 
     def of(self, unit: Unit, inner: Set[str], room: int) -> list[Option]:
         """Options of a unit that fit, the fastest first; one on the outer memory if none does.
@@ -82,7 +83,7 @@ class Options:
         """
         used = {view.buffer for call in unit for view in call.views}
         inner = frozenset(used & inner)
-        key = id(unit), inner
+        key = _key(unit), inner
         if key not in self._known:
             self._known[key] = sorted(self._all(unit, inner), key=lambda o: o.cycles)
         fitting = [o for o in self._known[key] if o.staged_bytes <= room]
@@ -98,46 +99,65 @@ class Options:
             spare: of these, what the unit before leaves free: the first tile may be fetched early.
         """
         best: Option | None = None
-        tiled = [(o, o.tiling) for o in self.of(unit, inner, room) if o.tiling is not None]
+        tiled = [o.tiling for o in self.of(unit, inner, room) if o.tiling is not None]
         families: dict[tuple[str, ...], dict[tuple[tuple[str, int], ...], None]] = {}
-        for option, tiling in tiled:
+        later = []
+        for tiling in tiled:
             # Both depths of the few cuts of each family that look best.
             cuts = families.setdefault(tuple(dim for dim, _ in tiling.cuts), {})
             if tiling.cuts not in cuts and len(cuts) == _REFINED:
+                later.append(tiling)
                 continue
             cuts[tiling.cuts] = None
-            exact = self._exact(tiling, option.staged_bytes, inner, spare)
+            exact = self._exact(tiling, inner, spare)
             if exact.staged_bytes <= room and (best is None or exact.cycles < best.cycles):
                 best = exact
+        for tiling in later if best is None else ():
+            exact = self._exact(tiling, inner, spare)
+            if exact.staged_bytes <= room:
+                return exact
         return best or self._direct(unit, inner)
 
     def _all(self, unit: Unit, inner: Set[str]) -> list[Option]:
-        found: list[Option] = []
-        for form in self._forms_of(unit):
-            if len(form.tiling.cuts) == 2 and found:
-                break  # two dims are cut only where one is not enough
-            for ahead in range(1, 1 + min(_MOST_AHEAD, len(form.tiling.tiles))):
-                tiling = replace(form.tiling, ahead=ahead)
-                need = tiling.staged_bytes(inner)
-                if need is not None and need <= self.room:
-                    time = self._time(form, form.compute, inner, ahead)
-                    found.append(Option(tiling, need, time))
-        return found
+        for crossed in (False, True):  # two dims are cut only where one is not enough
+            found = [
+                o for form in self._forms_of(unit, crossed) for o in self._at(form, unit, inner)
+            ]
+            if found:
+                return found
+        return []
 
-    def _forms_of(self, unit: Unit) -> list[_Form]:
-        """All tilings that may fit, the whole first; those of two cuts are at the end."""
-        if id(unit) not in self._forms:
-            self._units[id(unit)] = unit
+    def _at(self, form: _Form, unit: Unit, inner: Set[str]) -> Iterator[Option]:
+        """A tiling with one tile fetched ahead, and with two."""
+        scratch = self._scratch(unit, form.tiling.tiles[0])
+        for ahead in range(1, 1 + min(_MOST_AHEAD, len(form.tiling.tiles))):
+            tiling = replace(form.tiling, ahead=ahead)
+            need = tiling.staged_bytes(inner)
+            if need is not None and need + scratch <= self.room:
+                yield Option(tiling, need + scratch, self._time(form, form.compute, inner, ahead))
+
+    def _scratch(self, unit: Unit, tile: Unit) -> int:
+        """Bytes that the kernels of a tile need besides, as far as those of the whole tell."""
+        return max(
+            4 * whole.scratch.size * _work(part) // _work(whole) if whole.scratch else 0
+            for whole, part in zip(unit, tile, strict=True)
+        )
+
+    def _forms_of(self, unit: Unit, crossed: bool) -> list[_Form]:
+        """All tilings that may fit: of one cut and the whole, or of two cuts that cross."""
+        key = _key(unit), crossed
+        if key not in self._forms:
+            self._units[key[0]] = unit
             each = [self.costs.cycles(call) / _work(call) for call in unit]
             found: list[_Form] = []
-            for family in tilings(unit, self.buffers):
+            for family in tilings(unit, self.buffers, crossed):
                 for tiling in family:
                     found.append(self._form(tiling, each))
                     need = tiling.staged_bytes(frozenset())
                     if need is not None and need <= self.room // _ENOUGH:
                         break
-            self._forms[id(unit)] = found
-        return self._forms[id(unit)]
+            self._forms[key] = found
+        return self._forms[key]
 
     def _form(self, tiling: Tiling, each: list[float]) -> _Form:
         compute = [
@@ -157,8 +177,9 @@ class Options:
             for stream in tiling.streams
         )
 
-    def _exact(self, tiling: Tiling, staged_bytes: int, inner: Set[str], spare: int) -> Option:
+    def _exact(self, tiling: Tiling, inner: Set[str], spare: int) -> Option:
         scratch = max(self.costs.scratch_bytes(call) for tile in tiling.tiles for call in tile)
+        staged_bytes = tiling.staged_bytes(inner) or 0
         compute = np.array([sum(map(self.costs.cycles, tile)) for tile in tiling.tiles])
         form = _Form(tiling, compute, self._traffic(tiling))
         time = self._time(form, compute, inner, tiling.ahead)
@@ -188,6 +209,10 @@ class Options:
             outer = sum(view.size for view in call.views if view.buffer not in inner)
             cycles += self.costs.cycles(call) + (self.costs.direct(call, outer) if outer else 0.0)
         return Option(None, 0, cycles)
+
+
+def _key(unit: Unit) -> _Key:
+    return tuple(id(call) for call in unit)
 
 
 def _overhead(call: Call) -> float:

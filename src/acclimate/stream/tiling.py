@@ -164,16 +164,32 @@ class Tiling:
         return total
 
 
-def tilings(unit: Unit, buffers: Mapping[str, Buffer]) -> Iterator[Iterator[Tiling]]:
-    """The unit whole, then cut along one dim, then along two; each family from long to short."""
-    yield iter([_tiling((), [unit], buffers)])
+def tilings(unit: Unit, buffers: Mapping[str, Buffer], crossed: bool) -> Iterator[Iterator[Tiling]]:
+    """Families of tilings, each from long parts to short ones.
+
+    Args:
+        unit: what is cut.
+        buffers: of the program.
+        crossed: along two dims; else the whole, and along one dim.
+    """
     joint = [found for axis in axes_of(unit[0]) if (found := _common(unit, axis, buffers))]
-    for axes in joint:
-        yield (_cut_tiling(unit, ((axes, n),), buffers) for n in _lengths(axes[0], _SHARES))
-    # Two cuts, at the end. Parts that add up are the inner loop, so that their sum stays.
+    if not crossed:
+        yield iter([_tiling((), [unit], buffers)])
+        for axes in joint:
+            lengths = _lengths(axes[0], _SHARES)
+            yield _family(unit, axes, lengths, buffers)
+        return
+    # Parts that add up are the inner loop, so that their sum stays where it is.
     for outer, inner in product(joint, joint):
         if outer != inner and not any(axis.adds for axis in outer):
             yield _grids(unit, outer, inner, buffers)
+
+
+def _family(
+    unit: Unit, axes: Sequence[Axis], lengths: Sequence[int], buffers: Mapping[str, Buffer]
+) -> Iterator[Tiling]:
+    for length in lengths:
+        yield _cut_tiling(unit, ((axes, length),), buffers)
 
 
 def _grids(
