@@ -121,9 +121,10 @@ def expected(op: Op, case: OpCase, program: Program, entry: str) -> dict[str, Ar
     ]
     outputs = op.evaluate(attrs, inputs, values)
     found = {}
-    for view, value in zip(call.outputs, outputs, strict=True):
+    for number, (view, value) in enumerate(zip(call.outputs, outputs, strict=True)):
         if view is not None:
-            old = program.values[view.buffer] if case.accumulate else 0.0
+            adds = case.accumulate and op.signature.inplace(number) is None
+            old = program.values[view.buffer] if adds else 0.0
             found[view.buffer] = value + old
     return found
 

@@ -129,19 +129,19 @@ class Options:
 
     def _at(self, form: _Form, unit: Unit, inner: Set[str]) -> Iterator[Option]:
         """A tiling with one tile fetched ahead, and with two."""
-        scratch = self._scratch(unit, form.tiling.tiles[0])
         for ahead in range(1, 1 + min(_MOST_AHEAD, len(form.tiling.tiles))):
             tiling = replace(form.tiling, ahead=ahead)
             need = tiling.staged_bytes(inner)
-            if need is not None and need + scratch <= self.room:
-                yield Option(tiling, need + scratch, self._time(form, form.compute, inner, ahead))
+            if need is None or need > self.room:
+                return
+            need += self._scratch(unit, form.tiling.tiles[0])
+            if need <= self.room:
+                yield Option(tiling, need, self._time(form, form.compute, inner, ahead))
 
     def _scratch(self, unit: Unit, tile: Unit) -> int:
-        """Bytes that the kernels of a tile need besides, as far as those of the whole tell."""
-        return max(
-            4 * whole.scratch.size * _work(part) // _work(whole) if whole.scratch else 0
-            for whole, part in zip(unit, tile, strict=True)
-        )
+        """Bytes that the kernels of a tile need besides, if those of the whole need any."""
+        pairs = zip(unit, tile, strict=True)
+        return max(self.costs.scratch_bytes(part) if whole.scratch else 0 for whole, part in pairs)
 
     def _forms_of(self, unit: Unit, crossed: bool) -> list[_Form]:
         """All tilings that may fit: of one cut and the whole, or of two cuts that cross."""

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import inf
 from typing import Any
 
 import numpy as np
 
+from acclimate.kernels.loop.print_c import c_float
 from acclimate.kernels.pulp.contract import Contraction, grid, line
 from acclimate.kernels.pulp.pointers import Taps
 from acclimate.kernels.pulp.recipe import (
@@ -202,10 +202,7 @@ def _input_gradient(request: Request, unroll: int) -> list[Recipe]:
     g = _Geometry.of(v)
     down = _phases(g.h, g.r, g.stride[0], g.pad[0], g.dilation[0])
     right = _phases(g.w, g.s, g.stride[1], g.pad[1], g.dilation[1])
-    b = "b" in request.operands
     empty = any(not taps for _, _, taps in [*down, *right])
-    if empty and (b or (v["lo"], v["hi"]) != (-inf, inf)):
-        return []
     rows = [(at, at + n) for _, n, taps in down for _, at in taps]
     columns = [(at, at + n) for _, n, taps in right for _, at in taps]
     if not rows or not columns:  # all that the kernel sees is padding
@@ -216,13 +213,7 @@ def _input_gradient(request: Request, unroll: int) -> list[Recipe]:
     canvas = _canvas(request, name, g.k, (g.p, g.q), (top, left), wanted)
     steps: list[Step] = [*canvas.copy]
     if empty:
-        out = _at(g, "dx", g.c * g.h * g.w)
-        words = g.c * g.h * g.w
-        core = f"core, {request.core.cores}" if request.core.cores > 1 else "0, 1"
-        steps = [
-            Statement(f"ac_clear_f32({out}, {words}, {core});", words / request.core.cores),
-            *(canvas.copy or (Barrier(),)),
-        ]
+        steps = [_untouched(request, g), *(canvas.copy or (Barrier(),))]
     phases = []
     for first_row, high, taps_r in down:
         for first_column, wide, taps_s in right:
@@ -235,6 +226,19 @@ def _input_gradient(request: Request, unroll: int) -> list[Recipe]:
                 place = (first_row, first_column, high, wide, len(taps_s))
                 phases.append(_phase(request, g, canvas, window, place, unroll))
     return _samples(g, [*steps, *_in_groups(g, phases)], canvas)
+
+
+def _untouched(request: Request, g: _Geometry) -> Statement:
+    """What the pixels of dx are that see no tap; those that do are set afterwards."""
+    v, cores = request.values, request.core.cores
+    out, words = _at(g, "dx", g.c * g.h * g.w), g.c * g.h * g.w
+    core = f"core, {cores}" if cores > 1 else "0, 1"
+    if "b" not in request.operands and v["lo"] <= 0.0 <= v["hi"]:
+        return Statement(f"ac_clear_f32({out}, {words}, {core});", words / cores)
+    bias = "b" if "b" in request.operands else "NULL"
+    limits = ", ".join(c_float(v[name]) for name in ("lo", "hi"))
+    sizes = f"{g.c}, {g.h * g.w}, {limits}"
+    return Statement(f"ac_fill_f32({out}, {bias}, {sizes}, {core});", 2.0 * words / cores)
 
 
 def _phase(

@@ -53,6 +53,18 @@ static inline void ac_clear_f32(float *x, int32_t n, int32_t core, int32_t cores
     }
 }
 
+/* x[channels, n] = clamp(b[channels]); b may be NULL. */
+static inline void ac_fill_f32(float *restrict x, const float *restrict b, int32_t channels, int32_t n,
+                               float lo, float hi, int32_t core, int32_t cores) {
+    const int32_t end = ac_split(channels, core + 1, cores);
+    for (int32_t channel = ac_split(channels, core, cores); channel < end; channel++) {
+        const float value = ac_clampf(b ? b[channel] : 0.0f, lo, hi);
+        for (int32_t i = channel * n; i < (channel + 1) * n; i++) {
+            x[i] = value;
+        }
+    }
+}
+
 /* y[n] = clamp(sum of parts[parts, n] over the parts + b[n]); b may be NULL. Cores share the outputs. */
 static inline void ac_add_parts_f32(float *restrict y, const float *restrict x, const float *restrict b,
                                     int32_t n, int32_t parts, float lo, float hi, int32_t core,
