@@ -8,6 +8,7 @@ from pathlib import Path
 
 from acclimate.capture import LOSSES
 from acclimate.kernels import OPS
+from acclimate.kernels.copy.op import COPY
 from acclimate.kernels.op import Kernel, Op, Operand
 from acclimate.lower import OPTIMIZERS, RULES
 from acclimate.targets import FEATURES, PROCESSORS, Target, find_target, size_text, target_names
@@ -112,11 +113,16 @@ def operators() -> str:
     ]
     for op in OPS:
         variants = "<br>".join(_variant(kernel) for kernel in op.kernels)
-        lines.append(f"| `{op.name}` | {op.doc} | {_signature(op)} | {variants or 'generated'} |")
+        lines.append(f"| `{op.name}` | {op.doc} | {_signature(op)} | {variants or _without(op)} |")
     lines += ["\n## Losses\n", ", ".join(f"`{name}`" for name in LOSSES)]
     lines += ["\nor any function of (outputs, target) that returns a scalar."]
     lines += ["\n## Optimizers\n", ", ".join(f"`{name}`" for name in OPTIMIZERS)]
     return "\n".join(lines) + "\n"
+
+
+def _without(op: Op) -> str:
+    """What computes an operator that has no kernel."""
+    return "the DMA, by `ac_copy_in` and `ac_copy_out`" if op is COPY else "generated"
 
 
 def _variant(kernel: Kernel) -> str:
@@ -126,6 +132,8 @@ def _variant(kernel: Kernel) -> str:
 
 def _signature(op: Op) -> str:
     signature = op.signature
+    if op is COPY:
+        return "rows at any distance"
     if not signature.inputs:
         return "any strides, broadcasting"
 

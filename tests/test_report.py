@@ -209,6 +209,7 @@ def test_json_keys_end_in_their_unit(report: Report) -> None:
     assert document["entries"]["predict"]["host_ms"] is None
     assert document["entries"]["train"]["backward_macs"] > 0
     plain = {"format", "gap", "number", "calls", "peak_call", "first_call", "last_call", "shape"}
+    plain |= {"tiles"}
     for key, _ in numbers(document):
         assert key in plain or key.endswith(("_bytes", "_ms", "macs")), key
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from acclimate.emit import emit, export_files, find_kit, manifest, port_file
+from acclimate.emit import emit, export_files, find_kit, manifest, port_file, port_sources
 from acclimate.fit import ORDERED, Stage, Wanted, fit
 from acclimate.kernels.pulp.isa import Dialect
 from acclimate.plan import Plan
@@ -132,5 +132,5 @@ class Firmware:
         files = self._emit("cmake", "binary", Dialect.COREV)
         files.pop("port_single.c", None)
         if "port.h" in files:
-            files["port_threads.c"] = port_file("port_threads.c")
+            files |= {name: port_file(name) for name in port_sources(self.program, "threads")}
         return files

@@ -5,7 +5,7 @@ from acclimate.emit.export import export_files
 from acclimate.emit.files import emit, weights_blob
 from acclimate.emit.kits import KITS, find_kit
 from acclimate.emit.manifest import manifest
-from acclimate.emit.ports import port_file
+from acclimate.emit.ports import port_file, port_sources
 
 __all__ = [
     "KITS",
@@ -14,5 +14,6 @@ __all__ = [
     "find_kit",
     "manifest",
     "port_file",
+    "port_sources",
     "weights_blob",
 ]

@@ -39,12 +39,11 @@ def _statements(program: Program, entry: Entry, team: Team, loops: Library) -> l
     """Waits, barriers, calls and copies, one after the other."""
     found: list[Statement] = []
     cores = f"{program.name.upper()}_CORES" if team.cores > 1 else "1"
-    for number, call in enumerate(entry.calls):
+    for number, (shown, call) in enumerate(zip(entry.numbers, entry.calls, strict=True)):
         found += _waits(team.waits.get(number, ()))
         if number in team.barriers:
             found.append(Statement("ac_barrier();"))
         alone = number in team.alone
-        shown = number if call.origin is None else call.origin
         if isinstance(call.attrs, Copy):
             text = copy_text(program, call, shown, team.channels[number])
         else:

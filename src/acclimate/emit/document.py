@@ -162,7 +162,7 @@ def _unused(program: Program, entry: Entry) -> list[str]:
 
 
 def _arena_tables(entry: Entry, plan: EntryPlan) -> list[ArenaTable]:
-    numbers = [n if call.origin is None else call.origin for n, call in enumerate(entry.calls)]
+    numbers = entry.numbers
     tables = []
     for memory, arena in plan.arenas.items():
         lives = [life for life in plan.lives if life.buffer.memory == memory]
@@ -170,7 +170,8 @@ def _arena_tables(entry: Entry, plan: EntryPlan) -> list[ArenaTable]:
         for life in sorted(lives, key=lambda life: (plan.offsets[life.buffer.name], life.first)):
             b, low = life.buffer, plan.offsets[life.buffer.name]
             end = low + b.size_bytes - 1
-            span = f"{numbers[life.first]}..{numbers[life.last]}"
+            alive = numbers[life.first : life.last + 1]
+            span = f"{min(alive)}..{max(alive)}"
             shape = f"{b.dtype}[{','.join(map(str, b.shape))}]"
             rows.append(f"{low:8} .. {end:7} {b.size_bytes:7}  {span:<9}  {_short(b)} {shape}")
         place = f" in {memory}" if memory else ""

@@ -77,6 +77,7 @@ def emit(
         "arenas": document.arenas(plan),
         "cores": cores_of(plan),
         "ported": needs_port(plan),
+        "copies": program.copies,
         "assembly": document.has_assembly(program),
         "checkpoint_bytes": 20 + sum(b.size_bytes for b in document.learned(program)),
         "static_bytes": plan.static_bytes,

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import acclimate
+from acclimate.kernels.copy.op import Copy
 from acclimate.plan import Plan
 from acclimate.program import Call, Program, describe
 
@@ -38,7 +39,7 @@ def manifest(
                 "arena_bytes": plan.entries[name].arena_bytes,
                 "lower_bound_bytes": plan.entries[name].bound_bytes,
                 "macs": sum(call.macs for call in entry.calls),
-                "calls": [_call(call) for call in entry.calls],
+                "calls": [_layer(calls) for calls in entry.layers()],
             }
             for name, entry in program.entries.items()
         },
@@ -49,15 +50,21 @@ def manifest(
     return (json.dumps(table, indent=1) + "\n").encode()
 
 
-def _call(call: Call) -> dict[str, Any]:
-    written = {}
+def _layer(calls: Sequence[Call]) -> dict[str, Any]:
+    """A call; of one in tiles the first tile, with the work of all."""
+    call = calls[0]
+    written: dict[str, Any] = {}
+    tiles = [part for part in calls if not isinstance(part.attrs, Copy)]
+    if len(calls) > 1:
+        written = {"tiles": len(tiles), "copies": len(calls) - len(tiles)}
     if call.work is not None and call.choice is not None:
-        written = {"choice": dict(call.choice.items), "predicted_cycles": round(call.work.cycles)}
+        cycles = sum(part.work.cycles for part in tiles if part.work)
+        written |= {"choice": dict(call.choice.items), "predicted_cycles": round(cycles)}
     return {
         "op": describe(call),
         "kernel": call.kernel.symbol if call.kernel else None,
         "phase": str(call.phase),
-        "macs": call.macs,
+        "macs": sum(part.macs for part in calls),
         "source": str(call.source),
         "outputs": [str(view) for view in call.writes],
         "inputs": [str(view) for view in call.inputs if view is not None],

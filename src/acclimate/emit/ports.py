@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from acclimate.plan import Plan
+from acclimate.program import Program
 
 _FOLDER = Path(__file__).parent / "port"
 
@@ -21,5 +22,16 @@ def cores_of(plan: Plan) -> int:
 
 
 def port_file(name: str) -> bytes:
-    """port.h, or one of its implementations: port_single.c, port_threads.c, port_pulp.c."""
+    """port.h, or an implementation of a part of it, such as port_threads.c or port_copies.c."""
     return (_FOLDER / name).read_bytes()
+
+
+def port_sources(program: Program, port: str) -> tuple[str, ...]:
+    """Names of the files that implement port.h; the one for copies only where there are any.
+
+    Args:
+        program: that runs on the port.
+        port: `single`, `threads` or `pulp`.
+    """
+    copies = "port_pulp_copies.c" if port == "pulp" else "port_copies.c"
+    return (f"port_{port}.c", *((copies,) if program.copies else ()))

@@ -9,6 +9,7 @@ from enum import StrEnum
 from math import prod
 from typing import Any
 
+from acclimate.kernels.copy.op import Copy
 from acclimate.kernels.op import Array, Kernel, Op, Shape, bytes_of, pick
 from acclimate.kernels.pulp.work import Choice, Work
 from acclimate.program.view import View
@@ -189,6 +190,21 @@ class Entry:
     calls: tuple[Call, ...]
     data: tuple[str, ...] = ()
 
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """What each call is called in C and in reports: tiles have the number of the whole."""
+        return tuple(n if call.origin is None else call.origin for n, call in enumerate(self.calls))
+
+    def layers(self) -> tuple[tuple[Call, ...], ...]:
+        """The calls by number: one each, or the tiles, then the copies that took its place."""
+        found: dict[int, list[Call]] = {}
+        for number, call in zip(self.numbers, self.calls, strict=True):
+            found.setdefault(number, []).append(call)
+        return tuple(
+            tuple(sorted(found[number], key=lambda call: isinstance(call.attrs, Copy)))
+            for number in sorted(found)
+        )
+
 
 @dataclass(frozen=True)
 class Program:
@@ -210,6 +226,11 @@ class Program:
         """All calls of all entry points."""
         for entry in self.entries.values():
             yield from entry.calls
+
+    @property
+    def copies(self) -> bool:
+        """True if a DMA moves data between memories while the calls run."""
+        return any(isinstance(call.attrs, Copy) for call in self.calls())
 
     def with_entry(self, entry: Entry, buffers: Mapping[str, Buffer] | None = None) -> Program:
         """The program with one entry point replaced, and perhaps other buffers."""

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING
 
 import acclimate
+from acclimate.kernels.copy.op import Copy
 from acclimate.kernels.op import bytes_of
 from acclimate.plan import EntryPlan, peak_bytes
 from acclimate.program import Call, Entry, Program, Role, View, describe
@@ -78,14 +79,18 @@ def _flash_bytes(program: Program) -> int:
 
 
 def _entry(program: Program, entry: Entry, plan: EntryPlan, host_ms: float | None) -> EntryReport:
-    uses = buffer_uses(program, entry)
+    uses, numbers = buffer_uses(program, entry), entry.numbers
+    live: dict[int, int] = {}
+    for number, size in zip(numbers, plan.live_bytes, strict=True):
+        live[number] = max(live.get(number, 0), size)
+    alive = {life.buffer.name: numbers[life.first : life.last + 1] for life in plan.lives}
     return EntryReport(
         name=entry.name,
         arena_bytes=plan.arena_bytes,
         bound_bytes=plan.bound_bytes,
         calls=tuple(
-            _call(program, call, number, plan.live_bytes[number])
-            for number, call in enumerate(entry.calls)
+            _layer(program, calls, number, live[number])
+            for number, calls in enumerate(entry.layers())
         ),
         buffers=tuple(
             BufferRow(
@@ -95,27 +100,34 @@ def _entry(program: Program, entry: Entry, plan: EntryPlan, host_ms: float | Non
                 use=uses[life.buffer.name],
                 size_bytes=life.buffer.size_bytes,
                 offset_bytes=plan.offsets[life.buffer.name],
-                first=life.first,
-                last=life.last,
+                first=min(alive[life.buffer.name]),
+                last=max(alive[life.buffer.name]),
                 source=life.buffer.source,
+                memory=life.buffer.memory,
             )
             for life in plan.lives
         ),
         host_ms=host_ms,
+        arenas={memory: arena.size_bytes for memory, arena in plan.arenas.items() if memory},
     )
 
 
-def _call(program: Program, call: Call, number: int, live_bytes: int) -> CallRow:
+def _layer(program: Program, calls: Sequence[Call], number: int, live_bytes: int) -> CallRow:
+    tiles = [call for call in calls if not isinstance(call.attrs, Copy)]
+    copies = [call for call in calls if isinstance(call.attrs, Copy)]
+    call = tiles[0]
     return CallRow(
         number=number,
         phase=call.phase,
         op=describe(call),
         kernel=call.kernel.symbol if call.kernel else None,
-        macs=call.macs,
-        read_bytes=_bytes_of(program, call.reads),
-        written_bytes=_bytes_of(program, call.writes),
+        macs=sum(tile.macs for tile in tiles),
+        read_bytes=sum(_bytes_of(program, tile.reads) for tile in tiles),
+        written_bytes=sum(_bytes_of(program, tile.writes) for tile in tiles),
         live_bytes=live_bytes,
         source=call.source,
+        tiles=len(tiles),
+        copied_bytes=sum(_bytes_of(program, copy.writes) for copy in copies),
     )
 
 

@@ -52,6 +52,7 @@ class Chart:
         y_ticks, x_ticks: of the axes.
         line: path of the live bytes, empty for none.
         bound: height of the lower bound, None for none.
+        arenas: where the one of each memory begins, if there are several.
         summary: what a reader who does not see it should know.
     """
 
@@ -64,6 +65,7 @@ class Chart:
     line: str
     bound: float | None
     summary: str
+    arenas: tuple[Tick, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,10 @@ def stack(parts: Mapping[str, int], styles: Mapping[str, str]) -> tuple[Slice, .
 
 
 def memory_map(entry: EntryReport) -> Chart:
-    """Buffers in the arena: x is the call, y the offset; with the live bytes and their bound."""
+    """Buffers in the arena: x is the call, y the offset; with the live bytes and their bound.
+
+    The arenas of several memories stand on each other, the fastest at the bottom.
+    """
     step = call_width(entry)
     top = max(entry.arena_bytes, entry.bound_bytes, 1) * 1.03
     bottom = _MAP_TOP + _MAP_HEIGHT
@@ -98,16 +103,14 @@ def memory_map(entry: EntryReport) -> Chart:
     def y(size: float) -> float:
         return round(bottom - _MAP_HEIGHT * size / top, 2)
 
-    boxes = []
+    boxes, bases = [], _bases(entry)
     for b in entry.buffers:
+        low = bases.get(b.memory, 0) + b.offset_bytes
         x, width = LEFT + b.first * step, (b.last - b.first + 1) * step
-        height = y(b.offset_bytes) - y(b.offset_bytes + b.size_bytes)
-        top_y, tip, label = (
-            y(b.offset_bytes + b.size_bytes),
-            _buffer_tip(b),
-            _label(b, width, height),
-        )
-        boxes.append(box(x, top_y, width, height, b.use, tip, label))
+        top_y = y(low + b.size_bytes)
+        height = y(low) - top_y
+        label = _label(b, width, height)
+        boxes.append(box(x, top_y, width, height, b.use, _buffer_tip(b), label))
     return Chart(
         height=bottom + _RIBBON_GAP + _RIBBON_HEIGHT + _AXIS_HEIGHT,
         bottom=bottom,
@@ -120,7 +123,19 @@ def memory_map(entry: EntryReport) -> Chart:
         summary=f"Memory map of {entry.name}: {len(entry.buffers)} buffers over"
         f" {len(entry.calls)} calls; the arena has {entry.arena_bytes:,} bytes, at most"
         f" {entry.bound_bytes:,} are alive at once. The table of buffers below says the same.",
+        arenas=tuple(Tick(y(base), f"arena in {m}") for m, base in bases.items())
+        if len(bases) > 1
+        else (),
     )
+
+
+def _bases(entry: EntryReport) -> dict[str, int]:
+    """Where the arena of each memory begins in the map."""
+    bases, total = {}, 0
+    for memory, size in entry.arenas.items():
+        bases[memory] = total
+        total += size
+    return bases
 
 
 def mac_bars(entry: EntryReport) -> Chart:
@@ -194,7 +209,8 @@ def _buffer_tip(b: BufferRow) -> str:
     shape = f"{b.dtype}[{','.join(map(str, b.shape))}]"
     lines = [
         b.name,
-        f"{shape}, {number(b.size_bytes)} B at offset {number(b.offset_bytes)}",
+        f"{shape}, {number(b.size_bytes)} B at offset {number(b.offset_bytes)}"
+        + (f" in {b.memory}" if b.memory else ""),
         f"{USES[b.use]}; alive during calls {b.first} to {b.last}",
         f"{place(b.source)}  {b.source.code}".strip(),
     ]
@@ -206,6 +222,7 @@ USES = {
     "kept": "kept for backward",
     "backward": "made by backward",
     "scratch": "scratch of one call",
+    "tiled": "tile of a larger buffer",
 }
 
 

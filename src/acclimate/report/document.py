@@ -91,6 +91,7 @@ def _entry(entry: EntryReport) -> dict[str, Any]:
         "arena_bytes": entry.arena_bytes,
         "lower_bound_bytes": entry.bound_bytes,
         "gap": entry.gap,
+        "arenas": {f"{memory}_bytes": size for memory, size in entry.arenas.items()},
         "macs": entry.macs,
         **{f"{phase}_macs": macs for phase, macs in entry.macs_by_phase().items()},
         "host_ms": entry.host_ms,
@@ -109,6 +110,8 @@ def _call(call: CallRow) -> dict[str, Any]:
         "read_bytes": call.read_bytes,
         "written_bytes": call.written_bytes,
         "live_bytes": call.live_bytes,
+        "tiles": call.tiles,
+        "copied_bytes": call.copied_bytes,
         "source": str(call.source),
     }
 
@@ -121,6 +124,7 @@ def _buffer(buffer: BufferRow) -> dict[str, Any]:
         "use": str(buffer.use),
         "size_bytes": buffer.size_bytes,
         "offset_bytes": buffer.offset_bytes,
+        "memory": buffer.memory or None,
         "first_call": buffer.first,
         "last_call": buffer.last,
         "source": str(buffer.source),

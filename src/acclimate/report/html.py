@@ -26,6 +26,7 @@ _KINDS = {
     Kind.KEPT: "kept",
     Kind.BACKWARD: "backward",
     Kind.SCRATCH: "scratch",
+    Kind.TILE: "tiled",
 }
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from acclimate.program import Phase, Source
 from acclimate.report.cycles import StepCycles
@@ -25,6 +25,9 @@ class CallRow:
         written_bytes: of the elements that it sets or adds to.
         live_bytes: of the arena during the call.
         source: where in the model it comes from.
+        tiles: that it is computed in; what it reads and writes is the sum over them, what is alive
+            the most.
+        copied_bytes: between memories, for it alone.
     """
 
     number: int
@@ -36,11 +39,16 @@ class CallRow:
     written_bytes: int
     live_bytes: int
     source: Source
+    tiles: int = 1
+    copied_bytes: int = 0
 
 
 @dataclass(frozen=True)
 class BufferRow:
-    """One buffer in the arena of an entry point; it is alive from call `first` to call `last`."""
+    """One buffer in the arena of an entry point; it is alive from call `first` to call `last`.
+
+    `memory` is that of its arena, empty where there is one arena only.
+    """
 
     name: str
     dtype: str
@@ -51,6 +59,7 @@ class BufferRow:
     first: int
     last: int
     source: Source
+    memory: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,7 @@ class EntryReport:
         calls: in execution order.
         buffers: in the arena, in order of their first call.
         host_ms: measured time of one call of it on this machine, if it was measured.
+        arenas: bytes by memory, where buffers are bound to one.
     """
 
     name: str
@@ -72,6 +82,12 @@ class EntryReport:
     calls: tuple[CallRow, ...]
     buffers: tuple[BufferRow, ...]
     host_ms: float | None = None
+    arenas: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def copies(self) -> bool:
+        """True if data are copied between memories."""
+        return any(call.copied_bytes for call in self.calls)
 
     @property
     def gap(self) -> float:

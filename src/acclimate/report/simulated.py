@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from acclimate.errors import BadOption
+from acclimate.plan import arena_name
 from acclimate.program import Call, describe
 from acclimate.report.cycles import ACCESS_BYTES, CallCycles, Roofs, StepCycles
 from acclimate.targets import Cluster, Target, size_text
@@ -104,13 +105,13 @@ def _estimated_cycles(firmware: Firmware, device: Any, entry: str) -> StepCycles
 
     program, processor = firmware.program, device.processor.name
     source = firmware.sources("binary")[f"{program.name}.c"].decode()
-    listed = program.entries[entry].calls
+    layers = program.entries[entry].layers()
     calls = []
     for cost in call_costs(device.line_costs, source):
         head = re.match(r"\d+", cost.name)
         number = int(head[0]) if head else -1
-        label = call_label(listed[number]) if head else _AROUND
-        macs = listed[number].macs if head else 0
+        label = call_label(layers[number][0]) if head else _AROUND
+        macs = sum(call.macs for call in layers[number]) if head else 0
         calls.append(CallCycles(number, label, macs, cost.cycles, cost.instructions))
     # A clock and a power are those of one chip: another processor has others.
     chip = firmware.target if firmware.target.processor == processor else None
@@ -178,14 +179,19 @@ def conditions(firmware: Firmware, target: Target) -> dict[str, str]:
 
 
 def _places(firmware: Firmware) -> str:
-    """`arena in l1; tensors in l1 1,200 B, l2 34,000 B`."""
+    """`arena of 4,000 B in l1; tensors 1,200 B in l1, 34,000 B in l2`."""
     places, program = dict(firmware.plan.places), firmware.program
     if not places:
         return "where the linker puts it"
     sizes: dict[str, int] = {}
-    arena = places.pop("arena", None)
+    arenas = [
+        f"{size:,} B in {places.pop(arena_name(memory))}"
+        for memory, size in firmware.plan.arenas.items()
+        if arena_name(memory) in places
+    ]
     for name, memory in places.items():
         sizes[memory] = sizes.get(memory, 0) + program.buffers[name].size_bytes
     tensors = ", ".join(f"{size:,} B in {memory}" for memory, size in sorted(sizes.items()))
-    parts = [f"arena of {firmware.plan.arena_bytes:,} B in {arena}"] if arena else []
-    return "; ".join([*parts, *([f"tensors {tensors}"] if tensors else [])])
+    parts = [f"arena of {' and '.join(arenas)}"] if arenas else []
+    parts += [f"tensors {tensors}"] if tensors else []
+    return "; ".join([*parts, *(["parts copied to l1 by the DMA"] if program.copies else [])])

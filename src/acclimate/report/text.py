@@ -92,7 +92,13 @@ def _entries(report: Report) -> list[str]:
             row.append("" if entry.host_ms is None else f"{entry.host_ms:.3f}")
         rows.append(row)
     lines = align(rows, "l" + "r" * (len(rows[0]) - 1))
+    lines += [f"arena of {e.name}: {_arenas(e)}" for e in report.entries if len(e.arenas) > 1]
     return [*lines, *(["host [ms]: measured on this machine, one core"] * timed)]
+
+
+def _arenas(entry: EntryReport) -> str:
+    """`21,544 B in l1, 24,576 B in l2`."""
+    return ", ".join(f"{number(size)} B in {memory}" for memory, size in entry.arenas.items())
 
 
 def _training(memory: TrainingMemory) -> list[str]:
@@ -144,8 +150,9 @@ def _passes(passes: Sequence[PassRow]) -> list[str]:
 
 
 def _calls(entry: EntryReport) -> list[str]:
-    head = ["", "phase", "op", "kernel", "MACs", "read [B]", "written [B]", "live [B]", "source"]
-    rows = [head]
+    head = ["", "phase", "op", "kernel", "MACs", "read [B]", "written [B]", "live [B]"]
+    more = ["tiles", "copied [B]"] if entry.copies else []
+    rows = [[*head, *more, "source"]]
     for call in entry.calls:
         rows.append(
             [
@@ -157,7 +164,8 @@ def _calls(entry: EntryReport) -> list[str]:
                 number(call.read_bytes),
                 number(call.written_bytes),
                 number(call.live_bytes),
+                *([number(call.tiles), number(call.copied_bytes)] if entry.copies else []),
                 "  ".join(part for part in (call.source.module, place(call.source)) if part),
             ]
         )
-    return align(rows, "rlllrrrrl")
+    return align(rows, f"rlllrrrr{'r' * len(more)}l")

@@ -33,6 +33,7 @@ class Use(StrEnum):
     KEPT = "kept"  # made by a forward call, used by a backward or update call
     BACKWARD = "backward"  # made by a backward or update call
     SCRATCH = "scratch"  # work space of one call
+    TILE = "tiled"  # holds parts of a larger buffer in the fast memory
 
 
 class Kind(StrEnum):
@@ -48,6 +49,7 @@ class Kind(StrEnum):
     )
     BACKWARD = "backward temporaries"  # Use.BACKWARD: gradients of activations and of parameters
     SCRATCH = "scratch"  # Use.SCRATCH of backward and update calls
+    TILE = "tiles"  # Use.TILE of backward and update calls: parts of the others in the fast memory
 
 
 _STATIC = {
@@ -57,7 +59,12 @@ _STATIC = {
     Role.STATE: (Kind.STATE, "is kept by the optimizer between steps"),
     Role.PAGE: (Kind.PAGE, "waits in slower memory for the backward pass"),
 }
-_ARENA = {Use.KEPT: Kind.KEPT, Use.BACKWARD: Kind.BACKWARD, Use.SCRATCH: Kind.SCRATCH}
+_ARENA = {
+    Use.KEPT: Kind.KEPT,
+    Use.BACKWARD: Kind.BACKWARD,
+    Use.SCRATCH: Kind.SCRATCH,
+    Use.TILE: Kind.TILE,
+}
 
 
 @dataclass(frozen=True)
@@ -148,6 +155,8 @@ def buffer_uses(program: Program, entry: Entry) -> dict[str, Use]:
                 continue
             if role is Role.SCRATCH:
                 uses[view.buffer] = Use.SCRATCH
+            elif role is Role.TILE:
+                uses[view.buffer] = Use.TILE
             elif call.phase is not Phase.FORWARD:
                 uses[view.buffer] = Use.BACKWARD
             else:
@@ -176,7 +185,7 @@ def _of_way(program: Program, plan: Plan, way: Sequence[str]) -> TrainingMemory:
         entries=tuple(way),
         parts=(*static, *arena.parts()),
         peak_entry=peak_entry,
-        peak_call=arena.peak_call,
+        peak_call=arena.numbers[arena.peak_call] if arena.numbers else 0,
         kept_bytes=max(a.sum_of(Use.KEPT) for a in arenas.values()),
         backward_peak_bytes=max(a.peak_of(Use.BACKWARD) for a in arenas.values()),
         scratch_peak_bytes=max(a.peak_of(Use.SCRATCH) for a in arenas.values()),
@@ -220,7 +229,8 @@ class _Arena:
 
     def __init__(self, program: Program, entry: Entry, plan: EntryPlan) -> None:
         self.entry = entry.name
-        self.calls: tuple[Call, ...] = entry.calls
+        self.numbers = entry.numbers
+        self.layers: tuple[tuple[Call, ...], ...] = entry.layers()
         self.uses: Mapping[str, Use] = buffer_uses(program, entry)
         learning = _touched_by_learning(entry)
         self.lives = [life for life in plan.lives if life.buffer.name in learning]
@@ -231,7 +241,7 @@ class _Arena:
     def _live_bytes(self, lives: Sequence[Lifetime]) -> list[int]:
         return [
             sum(life.size_bytes for life in lives if life.first <= number <= life.last)
-            for number in range(len(self.calls))
+            for number in range(len(self.numbers))
         ] or [0]
 
     def _used_for(self, use: Use) -> list[Lifetime]:
@@ -263,7 +273,10 @@ class _Arena:
     def _why(self, life: Lifetime) -> str:
         if self.uses[life.buffer.name] is Use.SCRATCH:
             return f"work space of call {self._call(life.first)}"
+        if self.uses[life.buffer.name] is Use.TILE:
+            return f"part of a larger buffer for call {self._call(life.last)}"
         return f"made by call {self._call(life.first)}, last used by call {self._call(life.last)}"
 
     def _call(self, number: int) -> str:
-        return f"{number} {describe(self.calls[number])}"
+        shown = self.numbers[number]
+        return f"{shown} {describe(self.layers[shown][0])}"

@@ -63,9 +63,9 @@ def open_device(
                 f"the device {name} has no option {option!r}",
                 hint=nearest(option, known) if known else f"firmware.run({name!r})",
             )
-    threads = {"port_threads.c"}
-    if name != "host":  # elsewhere the device brings its own port
-        files = {path: content for path, content in files.items() if path not in threads}
+    own = {"host": set[str](), "cluster": {"port_threads.c", "port_copies.c"}}
+    foreign = own.get(name, {"port_threads.c"})  # what the device brings itself
+    files = {path: content for path, content in files.items() if path not in foreign}
     if name == "host":
         return HostDevice(program, compile_shared(files, FAST), lr)
     try:

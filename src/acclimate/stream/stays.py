@@ -19,6 +19,7 @@ from acclimate.stream.tiling import Unit
 ALWAYS = ""  # the entry of a stay from start-up on
 _MOST_USES = 6  # in one stay that does not last from the first use to the last
 _ALIGN_BYTES = 8
+_RETURNED = "loss"  # lies on the stack of core 0, which is in the fast memory
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,9 @@ class Stays:
     options: Options
     room: int
     taken: list[Stay] = field(default_factory=list)
-    _inner: dict[tuple[str, int], set[str]] = field(default_factory=lambda: defaultdict(set))
+    _inner: dict[tuple[str, int], set[str]] = field(
+        default_factory=lambda: defaultdict(lambda: {_RETURNED})
+    )
     _used: dict[tuple[str, int], int] = field(default_factory=lambda: defaultdict(int))
     _cycles: dict[tuple[str, int], float] = field(default_factory=dict)
 
@@ -148,7 +151,7 @@ def _uses(units: Sequence[Unit], buffers: Mapping[str, Buffer]) -> dict[str, lis
     found: dict[str, list[int]] = {}
     for number, unit in enumerate(units):
         for name in dict.fromkeys(view.buffer for call in unit for view in call.views):
-            if buffers[name].role not in (Role.SCALAR, Role.SCRATCH) and name != "loss":
+            if buffers[name].role not in (Role.SCALAR, Role.SCRATCH) and name != _RETURNED:
                 found.setdefault(name, []).append(number)
     return found
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -29,11 +30,11 @@ class Streaming:
     """
 
     def __init__(self, program: Program, target: Target, room: int) -> None:
-        self._program, self._target = _numbered(program), target
+        self._program, self._target = program, target
         self._chooser = Chooser(target)
         self._options = Options(program.buffers, Costs(target, self._chooser), room)
-        entries = self._program.entries.items()
-        self._units = {name: units_of(entry, self._options) for name, entry in entries}
+        entries = program.entries.items()
+        self._units = {name: _numbered(units_of(e, self._options)) for name, e in entries}
 
     def write(self, room: int) -> tuple[Program, list[str]]:
         """Gives every buffer its memory and brings what calls need into the fast one.
@@ -57,17 +58,10 @@ class Streaming:
         return _place_scratch(chosen, room, fast, outer), writer.changes
 
 
-def _numbered(program: Program) -> Program:
-    """Every call knows its number."""
-    return replace(
-        program,
-        entries={
-            name: replace(
-                entry, calls=tuple(replace(c, origin=n) for n, c in enumerate(entry.calls))
-            )
-            for name, entry in program.entries.items()
-        },
-    )
+def _numbered(units: Sequence[Unit]) -> list[Unit]:
+    """Every call knows its number, in the order in which the units are computed."""
+    count = itertools.count()
+    return [tuple(replace(call, origin=next(count)) for call in unit) for unit in units]
 
 
 def _place_scratch(program: Program, room: int, fast: str, outer: str) -> Program:
@@ -123,11 +117,10 @@ class _Writer:
             }
             starts = [s for s in twins if s.first == number and s.fills]
             ends = [s for s in twins if s.last == number and s.spills]
-            origin = unit[0].origin
-            first = [replace(_whole(twins[s], s, True), origin=origin) for s in starts]
+            first = [_whole(twins[s], s, True, unit[0]) for s in starts]
             first += [call.map_views(near) for call in tiles.first]
             rest = [call.map_views(near) for call in tiles.rest]
-            rest += [replace(_whole(twins[s], s, False), origin=origin) for s in ends]
+            rest += [_whole(twins[s], s, False, unit[0]) for s in ends]
             self._append(flat, first, spare)
             flat += rest
             spare = left - option.staged_bytes
@@ -184,7 +177,9 @@ def _meet(one: View, other: View) -> bool:
     return one.buffer == other.buffer and a <= d and c <= b
 
 
-def _whole(twin: Buffer, stay: Stay, inward: bool) -> Call:
+def _whole(twin: Buffer, stay: Stay, inward: bool, unit: Call) -> Call:
+    """Fetches or stores all of a buffer for a unit, given by its first call."""
     region = region_of(View.whole(replace(twin, name=stay.buffer)))
     assert region is not None
-    return copy_of(region, twin, 0, inward)
+    copy = copy_of(region, twin, 0, inward)
+    return replace(copy, phase=unit.phase, source=unit.source, origin=unit.origin)

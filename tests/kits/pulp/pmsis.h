@@ -70,10 +70,13 @@ typedef enum { PI_CL_DMA_DIR_LOC2EXT = 0, PI_CL_DMA_DIR_EXT2LOC = 1 } pi_cl_dma_
 struct pi_cl_dma_cmd_s {
     uint32_t id;
     uint32_t ext, loc, size;
+    uint32_t stride, length;
     pi_cl_dma_dir_e dir;
 };
 typedef struct pi_cl_dma_cmd_s pi_cl_dma_cmd_t;
 void pi_cl_dma_cmd(uint32_t ext, uint32_t loc, uint32_t size, pi_cl_dma_dir_e dir, pi_cl_dma_cmd_t *cmd);
+void pi_cl_dma_cmd_2d(uint32_t ext, uint32_t loc, uint32_t size, uint32_t stride, uint32_t length,
+                      pi_cl_dma_dir_e dir, pi_cl_dma_cmd_t *cmd);
 void pi_cl_dma_cmd_wait(pi_cl_dma_cmd_t *cmd);
 
 typedef enum { PI_PERF_CYCLES = 16, PI_PERF_ACTIVE_CYCLES = 0 } pi_perf_event_e;

@@ -142,18 +142,26 @@ static void *pointer(uint32_t address) {
 }
 
 void pi_cl_dma_cmd(uint32_t ext, uint32_t loc, uint32_t size, pi_cl_dma_dir_e dir, pi_cl_dma_cmd_t *cmd) {
-    check(on_cluster, "a transfer outside of the cluster");
+    pi_cl_dma_cmd_2d(ext, loc, size, size, size, dir, cmd);
+}
+
+/* Rows of `length` bytes, `stride` bytes apart in L2 and without gaps in L1. */
+void pi_cl_dma_cmd_2d(uint32_t ext, uint32_t loc, uint32_t size, uint32_t stride, uint32_t length,
+                      pi_cl_dma_dir_e dir, pi_cl_dma_cmd_t *cmd) {
+    check(on_cluster && core == 0, "a transfer that is not begun by the first core of the cluster");
     check(size > 0 && size <= MOST_BYTES, "a transfer is too long");
-    *cmd = (pi_cl_dma_cmd_t){1, ext, loc, size, dir};
+    check(length > 0 && size % length == 0 && length <= MOST_BYTES, "a transfer of parts of rows");
+    *cmd = (pi_cl_dma_cmd_t){1, ext, loc, size, stride, length, dir};
 }
 
 void pi_cl_dma_cmd_wait(pi_cl_dma_cmd_t *cmd) {
     check(cmd->id == 1, "no transfer to wait for");
     cmd->id = 0;
-    if (cmd->dir == PI_CL_DMA_DIR_EXT2LOC) {
-        memcpy(pointer(cmd->loc), pointer(cmd->ext), cmd->size);
-    } else {
-        memcpy(pointer(cmd->ext), pointer(cmd->loc), cmd->size);
+    for (uint32_t row = 0; row < cmd->size / cmd->length; row++) {
+        char *const ext = pointer(cmd->ext + row * cmd->stride);
+        char *const loc = pointer(cmd->loc + row * cmd->length);
+        const int inward = cmd->dir == PI_CL_DMA_DIR_EXT2LOC;
+        memcpy(inward ? loc : ext, inward ? ext : loc, cmd->length);
     }
 }
 

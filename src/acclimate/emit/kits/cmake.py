@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from acclimate.emit import example
 from acclimate.emit.kits.kit import Kit, Tree
-from acclimate.emit.ports import port_file
+from acclimate.emit.ports import port_file, port_sources
 from acclimate.emit.render import render
 from acclimate.plan import Plan
 from acclimate.program import Program
@@ -16,11 +16,13 @@ def _files(tree: Tree) -> dict[str, bytes]:
     items = example.items(tree.program)
     calls = example.calls(tree.program, {item.name: f"data.{item.name}" for item in items})
     port = "threads" if tree.cores > 1 else "single"
+    ports = port_sources(tree.program, port)
     more = {
         "items": items,
         "calls": calls,
         "sources": tree.sources,
         "port": port,
+        "ports": ports,
         "arm": arm_flags(tree.target),
         "rv32": rv32_flags(tree.target),
     }
@@ -30,7 +32,7 @@ def _files(tree: Tree) -> dict[str, bytes]:
     for name in ("arm.cmake", "rv32.cmake"):
         files[f"cmake/{name}"] = render(f"cmake/{name}.jinja", tree.variables, **more)
     if tree.ported:
-        files[f"port_{port}.c"] = port_file(f"port_{port}.c")
+        files |= {name: port_file(name) for name in ports}
     return files
 
 

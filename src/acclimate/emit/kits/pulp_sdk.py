@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from acclimate.emit import example
 from acclimate.emit.kits.kit import Kit, Tree
-from acclimate.emit.ports import port_file
+from acclimate.emit.ports import port_file, port_sources
 from acclimate.emit.render import render
 from acclimate.errors import BadOption
 from acclimate.kernels.pulp.isa import Dialect
@@ -26,14 +26,16 @@ def _files(tree: Tree) -> dict[str, bytes]:
     items = example.items(tree.program)
     copied = copied_to_l1(tree.program, tree.plan, tree.target)
     places = {item.name: f"{'l1' if item.name in copied else 'l2'}.{item.name}" for item in items}
+    ports = port_sources(tree.program, "pulp")
     learns = "train" if "train" in tree.program.entries else "accumulate"
     more = {
         "items": items,
         "copied": copied,
+        "ports": ports,
         "calls": example.calls(tree.program, places),
         "learning": example.used_by(tree.program, learns),
         "predicting": example.used_by(tree.program, "predict"),
-        "sources": ("port_pulp.c", *(name for name in tree.sources if name.endswith(".c"))),
+        "sources": (*ports, *(name for name in tree.sources if name.endswith(".c"))),
         "assembly_sources": [name for name in tree.sources if name.endswith(".S")],
         "stack_bytes": stack_bytes(tree.target),
         "image_bytes": placed_bytes(tree.program, tree.plan, "l1"),
@@ -41,8 +43,7 @@ def _files(tree: Tree) -> dict[str, bytes]:
     files = dict(tree.library)
     for name in ("Makefile", "main.c", "README.md"):
         files[name] = render(f"pulp_sdk/{name}.jinja", tree.variables, **more)
-    files["port_pulp.c"] = port_file("port_pulp.c")
-    return files
+    return files | {name: port_file(name) for name in ports}
 
 
 def placed_bytes(program: Program, plan: Plan, memory: str) -> int:
@@ -54,7 +55,12 @@ def placed_bytes(program: Program, plan: Plan, memory: str) -> int:
 
 
 def copied_to_l1(program: Program, plan: Plan, target: Target) -> frozenset[str]:
-    """The arrays of the application that fit into what the plan leaves of L1, in their order."""
+    """The arrays of the application that fit into what the plan leaves of L1, in their order.
+
+    None where the program itself copies what it needs: its DMA fetches from L2.
+    """
+    if program.copies:
+        return frozenset()
     room = target.memory("l1").usable_bytes - placed_bytes(program, plan, "l1")
     copied = set()
     for item in example.items(program):

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What generated code needs of a device with several cores or memories: five functions, two macros.
- * One port_*.c of the same folder implements the functions. */
+ * Files port_*.c of the same folder implement the functions. */
 #ifndef AC_PORT_H
 #define AC_PORT_H
 

@@ -6,7 +6,6 @@
 #include <pthread.h>
 #include <stddef.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { MOST_CORES = 64 };
 
@@ -59,22 +58,4 @@ void ac_barrier(void) {
         }
     }
     pthread_mutex_unlock(&lock);
-}
-
-void ac_copy_in(int32_t channel, void *fast, const void *outer, int32_t row, int32_t rows, int32_t step) {
-    (void)channel;
-    for (int32_t i = 0; i < rows; i++) {
-        memcpy((char *)fast + (ptrdiff_t)i * row, (const char *)outer + (ptrdiff_t)i * step, (size_t)row);
-    }
-}
-
-void ac_copy_out(int32_t channel, void *outer, const void *fast, int32_t row, int32_t rows, int32_t step) {
-    (void)channel;
-    for (int32_t i = 0; i < rows; i++) {
-        memcpy((char *)outer + (ptrdiff_t)i * step, (const char *)fast + (ptrdiff_t)i * row, (size_t)row);
-    }
-}
-
-void ac_copy_wait(int32_t channel) {
-    (void)channel;
 }

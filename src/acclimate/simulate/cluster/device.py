@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from acclimate.errors import DoesNotFit, SimulationFault
-from acclimate.kernels.copy.op import Copy
 from acclimate.program import Program, describe
 from acclimate.simulate.bare import BareDevice, Image
 from acclimate.simulate.cluster.machine import ARGUMENTS, Machine
@@ -66,16 +65,13 @@ class ClusterDevice(BareDevice):
     @property
     def profile(self) -> Profile:
         """Cycles and events of the last entry point, per call and core."""
-        calls = self.program.entries[self._entry].calls if self._entry else ()
-        labels: dict[int, tuple[str, int]] = {}
-        for number, call in enumerate(calls):
-            shown = number if call.origin is None else call.origin
-            _, macs = labels.get(shown, ("", 0))
-            if not isinstance(call.attrs, Copy) or shown not in labels:
-                parts = (call.source.module, describe(call))
-                labels[shown] = (".".join(part for part in parts if part), macs + call.macs)
+        layers = self.program.entries[self._entry].layers() if self._entry else ()
+        rows = []
+        for calls in layers:
+            parts = (calls[0].source.module, describe(calls[0]))
+            label = ".".join(part for part in parts if part)
+            rows.append((label, sum(call.macs for call in calls)))
         counts = self.machine.counters()
-        rows = [labels[number] for number in sorted(labels)]
         return build_profile(self._entry, self.target.machine, self.cycles, counts, rows)
 
     # ---- memory and calls
@@ -87,10 +83,10 @@ class ClusterDevice(BareDevice):
         return self.machine.memory(address, size)
 
     def _scratch(self, size: int) -> int:
-        """Above the data of L1 if there is room below the stacks, else in L2."""
+        """Above the data of L1 if there is room, else in L2; there too what the DMA copies."""
         inner, stacks = self.image.symbol("ac_l1_end"), self.image.symbol("ac_stacks")
         first = -(-inner // _ALIGN) * _ALIGN
-        if first + size <= stacks:
+        if first + size <= stacks and not self.program.copies:
             return first
         outer, memory = self.image.symbol("ac_l2_end"), self.target.memory("l2")
         first = -(-outer // _ALIGN) * _ALIGN
