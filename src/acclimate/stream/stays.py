@@ -32,7 +32,8 @@ class Stay:
         first: number of the first unit that uses it there.
         last: number of the last one.
         fills: its value has to be fetched before.
-        spills: its value has to be stored afterwards.
+        spills: its value has to be stored, after unit `written`.
+        written: the last unit that changes it there.
     """
 
     buffer: str
@@ -41,6 +42,7 @@ class Stay:
     last: int = 0
     fills: bool = False
     spills: bool = False
+    written: int = 0
 
 
 @dataclass
@@ -164,8 +166,12 @@ def _stays(buffer: Buffer, entry: str, uses: list[int], units: Sequence[Unit]) -
             whole = arena and i == 0 and j == len(uses) - 1
             if not whole and (j == i or j - i >= _MOST_USES):
                 continue
-            inside = [call for n in uses[i : j + 1] for call in units[n]]
-            writes = any(v.buffer == buffer.name for call in inside for v in call.writes)
-            fills = not arena or i > 0
-            spills = writes and (not arena or j < len(uses) - 1)
-            yield Stay(buffer.name, entry, uses[i], uses[j], fills and not whole, spills)
+            writers = [n for n in uses[i : j + 1] if _writes(units[n], buffer.name)]
+            fills = (not arena or i > 0) and not whole
+            spills = bool(writers) and (not arena or j < len(uses) - 1)
+            written = writers[-1] if writers else 0
+            yield Stay(buffer.name, entry, uses[i], uses[j], fills, spills, written)
+
+
+def _writes(unit: Unit, name: str) -> bool:
+    return any(view.buffer == name for call in unit for view in call.writes)

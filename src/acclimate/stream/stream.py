@@ -116,7 +116,7 @@ class _Writer:
                 if stay.first <= number <= stay.last
             }
             starts = [s for s in twins if s.first == number and s.fills]
-            ends = [s for s in twins if s.last == number and s.spills]
+            ends = [s for s in twins if s.written == number and s.spills]
             first = [_whole(twins[s], s, True, unit[0]) for s in starts]
             first += [call.map_views(near) for call in tiles.first]
             rest = [call.map_views(near) for call in tiles.rest]
