@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from acclimate.cli.app import app
 from acclimate.errors import BadOption
 from acclimate.report import bench_cluster as bench
+from acclimate.report import bench_streamed as streamed
 from acclimate.targets import find_target
 
 FIELDS = ["name", "cycles", "macs", "mac_per_cycle", "cores", "machine", "measured"]
@@ -64,6 +65,40 @@ def test_every_row_of_the_list_can_be_named() -> None:
     assert bench.rows_to_run("dw3_64_25x5") == tuple(f"dw3_64_25x5_{k}" for k in bench.PASSES)
     assert bench.rows_to_run("resnet8") == ("resnet8",)
     assert bench.rows_to_run(None) == names
+
+
+def test_a_streamed_step_says_what_it_copies(tmp_path: Path) -> None:
+    path = tmp_path / "rows.json"
+    arguments = ["bench", "cluster", "--streamed", "--only", "ae_tiny", "--json", str(path)]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    (row,) = json.loads(path.read_text())["rows"]
+    assert list(row) == [*FIELDS, "bytes_in", "bytes_out", "of_resident"]
+    assert (row["name"], row["measured"], row["machine"]) == ("ae_tiny", "streamed", "pulp-cluster")
+    assert row["macs"] == 77_824
+    # Of the 114 kB of weights, what does not stay in L1 comes once and leaves changed.
+    assert 58_000 < row["bytes_out"] <= row["bytes_in"] < 2 * 114_000
+    assert 1 < row["of_resident"] < 2
+    assert f"{row['bytes_in']:,}" in result.output
+
+
+def test_a_step_that_fits_l1_copies_nothing() -> None:
+    row = streamed.measure_streamed("dscnn_xs", find_target("pulp-cluster"))
+    assert (row.bytes_in, row.bytes_out) == (0, 0)
+    assert row.of_resident == pytest.approx(1, rel=0.05)
+
+
+def test_a_smaller_l1_copies_more() -> None:
+    machine = find_target("pulp-cluster").with_memory("l1", 24 * 1024)
+    row = streamed.measure_streamed("dscnn_xs", machine)
+    assert row.machine == "pulp-cluster, l1 24 KiB"
+    assert row.bytes_in > row.bytes_out > 0
+    assert row.of_resident is not None and row.of_resident > 1
+
+
+def test_streamed_rows_are_networks() -> None:
+    with pytest.raises(BadOption, match="no streamed row 'fc_64_12'"):
+        streamed.bench_streamed("fc_64_12")
 
 
 def test_a_wrong_row_or_target() -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from acclimate.errors import DoesNotFit
 from acclimate.passes import LATE_PASSES, Pass
 from acclimate.plan import Plan, arrange, order_calls, plan, put
 from acclimate.program import Program, prune, verify
@@ -107,8 +108,14 @@ def _streamed(
 ) -> tuple[list[Stage], Plan]:
     """Tiles for the fast memory; with less of it where packing leaves gaps."""
     target, seconds = wanted.target, wanted.solver_seconds
-    streaming = Streaming(whole, target, room)
     fast = target.memories[0].name
+    if room < 0:
+        raise DoesNotFit(
+            f"{whole.name} may take {room + _PORT_BYTES} B of {fast}; copies alone need"
+            f" {_PORT_BYTES} B",
+            hint=f"--budget {fast}=4kB",
+        )
+    streaming = Streaming(whole, target, room)
     budget = room
     while True:
         tiled, changes = streaming.write(budget)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from acclimate.report.bench import BenchRow
     from acclimate.report.bench_cluster import ClusterRow
+    from acclimate.report.bench_streamed import StreamedRow
 
 app = typer.Typer(name="bench", help="Measures the generated C.", no_args_is_help=True)
 
@@ -55,13 +56,18 @@ def cluster_verb(
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Processes; one per processor by default.")
     ] = None,
+    streamed: Annotated[
+        bool, typer.Option("--streamed", help="Networks from L2, in tiles with copies by DMA.")
+    ] = False,
 ) -> None:
     """Cycles of kernels and training steps on the simulated cluster, exact and repeatable."""
     from acclimate.report.bench_cluster import bench_cluster
+    from acclimate.report.bench_streamed import bench_streamed
 
+    bench, table = (bench_streamed, _print_streamed) if streamed else (bench_cluster, _print_cycles)
     with working("measuring") as advance:
-        rows = bench_cluster(only, target=target, cores=cores, jobs=jobs, progress=advance)
-    _deliver(rows, json_file, _print_cycles)
+        rows = bench(only, target=target, cores=cores, jobs=jobs, progress=advance)
+    _deliver(rows, json_file, table)
 
 
 def _deliver(rows: list[Any], json_file: Path | None, table: Callable[[list[Any]], None]) -> None:
@@ -93,6 +99,26 @@ def _print_cycles(rows: list[ClusterRow]) -> None:
     say("step: input gradient, weight gradient and SGD; networks: forward, loss, backward and SGD")
     if any(row.measured == "summed" for row in rows):
         say("summed: the calls of the step ran one by one, each with a fork and a join of its own")
+
+
+def _print_streamed(rows: list[StreamedRow]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="cycles of one training step from L2, batch 1, float32, copies included")
+    table.add_column("network", no_wrap=True)
+    for head in ("cycles", "MACs", "MAC/cycle", "bytes in", "bytes out", "of resident", "cores"):
+        table.add_column(head, justify="right")
+    table.add_column("machine", no_wrap=True)
+    for row in rows:
+        counts = (f"{row.cycles:,}", f"{row.macs:,}", f"{row.mac_per_cycle:.3f}")
+        moved = (f"{row.bytes_in:,}", f"{row.bytes_out:,}")
+        ratio = "" if row.of_resident is None else f"{row.of_resident:.2f}"
+        table.add_row(row.name, *counts, *moved, ratio, str(row.cores), row.machine)
+    console = Console()
+    (console if console.is_terminal else Console(width=140)).print(table)
+    say("bytes: that the DMA copies into L1 and out of it in a step")
+    say("of resident: cycles by those of the step with everything in an L1 as large as it needs")
 
 
 def _print_table(rows: list[BenchRow]) -> None:

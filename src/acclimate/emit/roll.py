@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-_NUMBER = re.compile(r"(?<![\w.])\d+(?![\w.])")
+_NUMBER = re.compile(r"(?<![\w.])-?\d+(?![\w.])")
 _LEAST_TURNS = 3  # shorter ones are as long as the loop around them
 _MOST_STATEMENTS = 64  # of one turn
 _CYCLES = (2, 3)  # buffers that tiles take in turn

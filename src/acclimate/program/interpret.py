@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 import numpy as np
 
 from acclimate.kernels.op import DTYPES, Array
-from acclimate.program.ir import Buffer, Call, Program, Role
+from acclimate.program.ir import Call, Program, Role
 from acclimate.program.view import View
 
 
@@ -70,8 +70,9 @@ class Interpreter:
                 given = np.asarray(externals[buffer.name], dtype=self._dtype(buffer.name))
                 memory[buffer.name] = given.reshape(-1)
         self._place_arena(entry, memory)
+        bits = {name for name, b in self.program.buffers.items() if b.dtype == "u1"}
         for call in self.program.entries[entry].calls:
-            run_call(call, memory, self.program.buffers)
+            run_call(call, memory, bits)
         return {
             name: array.reshape(self.program.buffers[name].shape) for name, array in outputs.items()
         }
@@ -98,13 +99,13 @@ def _poison(dtype: np.dtype[Any]) -> Any:
     return dtype.type(np.nan) if dtype.kind == "f" else dtype.type(np.iinfo(dtype).max)
 
 
-def _elements(view: View, memory: Mapping[str, Array], buffers: Mapping[str, Buffer]) -> Array:
+def _elements(view: View, memory: Mapping[str, Array], bits: Set[str]) -> Array:
     """The elements of the buffer of a view: its memory, of bits a copy."""
     flat = memory[view.buffer]
-    return np.unpackbits(flat, bitorder="little") if buffers[view.buffer].dtype == "u1" else flat
+    return np.unpackbits(flat, bitorder="little") if view.buffer in bits else flat
 
 
-def _window(view: View, flat: Array) -> Array:
+def strided(view: View, flat: Array) -> Array:
     """The NumPy window of a view on the elements of its buffer."""
     step = flat.itemsize
     return np.lib.stride_tricks.as_strided(
@@ -112,10 +113,16 @@ def _window(view: View, flat: Array) -> Array:
     )
 
 
-def run_call(call: Call, memory: Mapping[str, Array], buffers: Mapping[str, Buffer]) -> None:
-    """Computes one call from its operator's NumPy meaning."""
+def run_call(call: Call, memory: Mapping[str, Array], bits: Set[str] = frozenset()) -> None:
+    """Computes one call from its operator's NumPy meaning.
+
+    Args:
+        call: what is computed.
+        memory: flat arrays by buffer name.
+        bits: buffers of which a byte holds eight elements.
+    """
     inputs = [
-        None if view is None else _window(view, _elements(view, memory, buffers))
+        None if view is None else strided(view, _elements(view, memory, bits))
         for view in call.inputs
     ]
     result = call.op.evaluate(call.attrs, inputs, call.values())
@@ -123,11 +130,11 @@ def run_call(call: Call, memory: Mapping[str, Array], buffers: Mapping[str, Buff
     for number, (view, value) in enumerate(zip(call.outputs, results, strict=True)):
         if view is None:
             continue
-        flat = _elements(view, memory, buffers)
-        window = _window(view, flat)
+        flat = _elements(view, memory, bits)
+        window = strided(view, flat)
         if call.accumulate and (call.op.generated or call.op.signature.inplace(number) is None):
             window += value
         else:
             window[...] = value
-        if buffers[view.buffer].dtype == "u1":
+        if view.buffer in bits:
             memory[view.buffer][:] = np.packbits(flat, bitorder="little")

@@ -9,11 +9,11 @@ fork and join included; they are exact and the same in every run. Results are co
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -47,6 +47,7 @@ WHOLE_MACS = 10_000_000
 _TOLERANCE = 1e-4  # of the largest value: float32 sums in another order
 
 Progress = Callable[[int, int, str], None]
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
@@ -140,12 +141,27 @@ def bench_cluster(
         BadOption: no such row, or the target is not a cluster.
         RuntimeError: a device and NumPy compute different numbers: a bug.
     """
-    machine = find_target(target) if isinstance(target, str) else target
-    if machine.simulator != "cluster":
-        raise BadOption(f"{machine.name} is not a cluster", hint="--target pulp-cluster")
-    machine = machine if cores is None else machine.with_cores(cores)
-    names = rows_to_run(only)
+    machine = cluster_of(target, cores)
     build_simulator(rtl_of(machine), progress)
+    return measure_rows(rows_to_run(only), measure_row, machine, jobs, progress)
+
+
+def measure_rows(
+    names: Sequence[str],
+    measure: Callable[[str, Target], Row],
+    machine: Target,
+    jobs: int | None,
+    progress: Progress | None,
+) -> list[Row]:
+    """Measures rows in several processes at once, see `bench_cluster`.
+
+    Args:
+        names: of the rows, the long ones last.
+        measure: makes one row of a name and a machine.
+        machine: a cluster whose simulator is built.
+        jobs: processes; one per processor by default.
+        progress: told (done, total, what).
+    """
     workers = min(jobs or os.cpu_count() or 1, len(names))
     tell = progress or (lambda done, total, what: None)
     tell(0, len(names), f"measuring {names[0]}")
@@ -153,11 +169,11 @@ def bench_cluster(
     if workers == 1:
         for done, name in enumerate(names):
             tell(done, len(names), f"measuring {name}")
-            rows[name] = measure_row(name, machine)
+            rows[name] = measure(name, machine)
         return [rows[name] for name in names]
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         # The long ones first, so that no processor waits at the end.
-        tasks = {pool.submit(measure_row, name, machine): name for name in reversed(names)}
+        tasks = {pool.submit(measure, name, machine): name for name in reversed(names)}
         try:
             for done, task in enumerate(as_completed(tasks), 1):
                 rows[tasks[task]] = task.result()
@@ -166,6 +182,14 @@ def bench_cluster(
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return [rows[name] for name in names]
+
+
+def cluster_of(target: str | Target, cores: int | None) -> Target:
+    """The cluster to measure on, with so many cores; all by default."""
+    machine = find_target(target) if isinstance(target, str) else target
+    if machine.simulator != "cluster":
+        raise BadOption(f"{machine.name} is not a cluster", hint="--target pulp-cluster")
+    return machine if cores is None else machine.with_cores(cores)
 
 
 def measure_row(name: str, machine: Target) -> ClusterRow:
@@ -238,36 +262,44 @@ def _compare(device: Device, expected: Mapping[str, np.ndarray[Any, Any]]) -> No
 
 def _step(name: str, machine: Target) -> ClusterRow:
     """A whole training step of a network."""
-    case = REGISTRY[name]
-    model, x, y = example_of(case)
-
-    def compile_for(device: Target) -> Firmware:
-        return acclimate.compile(
-            model,
-            example=(x, y),
-            loss=case.loss,
-            optimizer=SGD(lr=LR),
-            target=device,
-            entries=("train",),
-            name=name,
-        )
-
     machine = machine.with_memory("l1", 16 * 1024 * 1024)
-    firmware = compile_for(machine)
-    machine = _fitting(firmware, machine)
-    firmware = compile_for(machine)
-    macs = sum(call.macs for call in firmware.program.entries["train"].calls)
+    machine = _fitting(compile_step(name, machine), machine)
+    firmware = compile_step(name, machine)
+    macs = step_macs(firmware)
     if macs > WHOLE_MACS:
         cycles = sum_of_calls(firmware, machine)
         return _row(name, cycles, macs, machine, "summed")
-    device = start(firmware)
-    reference = acclimate.compile(
-        model, example=(x, y), loss=case.loss, optimizer=SGD(lr=LR), entries=("train",), name=name
-    ).run("host")
+    return _row(name, run_step(name, firmware), macs, machine, "whole")
+
+
+def compile_step(name: str, target: str | Target) -> Firmware:
+    """The training step of a network for a device."""
+    case = REGISTRY[name]
+    model, x, y = example_of(case)
+    return acclimate.compile(
+        model,
+        example=(x, y),
+        loss=case.loss,
+        optimizer=SGD(lr=LR),
+        target=target,
+        entries=("train",),
+        name=name,
+    )
+
+
+def step_macs(firmware: Firmware) -> int:
+    """Multiply-accumulates of a training step."""
+    return sum(call.macs for call in firmware.program.entries["train"].calls)
+
+
+def run_step(name: str, firmware: Firmware) -> int:
+    """Cycles of a training step, after which all weights are those of the host."""
+    device, reference = start(firmware), compile_step(name, "host").run("host")
+    _, x, y = example_of(REGISTRY[name])
     device.train(x, y)
     reference.train(x, y)
     _compare(device, reference.state)
-    return _row(name, device.cycles, macs, machine, "whole")
+    return device.cycles
 
 
 def _fitting(firmware: Firmware, machine: Target) -> Target:
