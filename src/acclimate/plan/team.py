@@ -26,7 +26,7 @@ from acclimate.program import Call, Entry, Program
 
 # Elements below which sharing a loop costs more than it saves: a barrier takes about 15 cycles and
 # the bounds of a core's part about 15, an element about 5.
-ALONE_ELEMENTS = 32
+ALONE_ELEMENTS = 24
 CHANNELS = 16  # copies that somebody may still wait for; port.h
 
 

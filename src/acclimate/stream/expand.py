@@ -14,18 +14,38 @@ from acclimate.stream.tiling import Stream, Tiling
 
 
 @dataclass(frozen=True)
+class Ring:
+    """A buffer in the fast memory with slots that parts of operands take in turn.
+
+    Args:
+        buffer: all slots, one after the other.
+        slots: how many.
+        next: the slot that is taken next.
+    """
+
+    buffer: Buffer
+    slots: int
+    next: int = 0
+
+    @property
+    def kind(self) -> tuple[str, int, int]:
+        """Rings of one kind can take the place of each other."""
+        return self.buffer.dtype, self.buffer.size, self.slots
+
+
+@dataclass(frozen=True)
 class Tiles:
     """What takes the place of a call.
 
     Args:
         first: copies that the first tile waits for; they may begin earlier.
         rest: calls on tiles and further copies, in the order in which they begin.
-        buffers: for the tiles, in the fast memory.
+        rings: the buffers of the tiles, as they are left.
     """
 
     first: tuple[Call, ...]
     rest: tuple[Call, ...]
-    buffers: tuple[Buffer, ...]
+    rings: tuple[Ring, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -33,12 +53,20 @@ class _Stage:
     """The fast copies of an operand: slots that its parts take in turn."""
 
     stream: Stream
-    buffer: Buffer
-    slots: int
+    ring: Ring
+
+    @property
+    def buffer(self) -> Buffer:
+        return self.ring.buffer
 
     def slot(self, run: int) -> int:
         """First element of a run's place."""
-        return run % self.slots * (self.buffer.size // self.slots)
+        slots = self.ring.slots
+        return (self.ring.next + run) % slots * (self.buffer.size // slots)
+
+    def left(self) -> Ring:
+        """The ring after the last run."""
+        return replace(self.ring, next=(self.ring.next + len(self.stream.runs)) % self.ring.slots)
 
     def run_of(self, tile: int) -> int:
         return next(n for n, (a, b) in enumerate(self.stream.runs) if a <= tile < b)
@@ -77,7 +105,12 @@ def copy_of(region: Region, inner: Buffer, offset: int, inward: bool) -> Call:
 
 
 def expand(
-    stem: str, tiling: Tiling, inner: Set[str], buffers: Mapping[str, Buffer], fast: str
+    stem: str,
+    tiling: Tiling,
+    inner: Set[str],
+    buffers: Mapping[str, Buffer],
+    fast: str,
+    rings: Sequence[Ring] = (),
 ) -> Tiles:
     """Writes a unit as tiles.
 
@@ -90,11 +123,18 @@ def expand(
         inner: buffers that lie in the fast memory.
         buffers: of the program.
         fast: name of that memory.
+        rings: of the unit before; those of a kind that is needed here go on, so that the first
+            tiles can come while the last ones of that unit are computed.
     """
-    stages = [
-        _stage(s, s.slots(tiling.ahead), f"{stem}_tile_{n}", fast, buffers[s.buffer])
-        for n, s in enumerate(tiling.moved(inner))
-    ]
+    found = list(rings)
+    stages = []
+    for number, stream in enumerate(tiling.moved(inner)):
+        name = f"{stem}_tile_{number}"
+        ring = _ring(stream, stream.slots(tiling.ahead), name, fast, buffers[stream.buffer])
+        same = next((old for old in found if old.kind == ring.kind and ring.slots > 1), None)
+        if same is not None:
+            found.remove(same)
+        stages.append(_Stage(stream, same or ring))
     count, ahead = len(tiling.tiles), tiling.ahead
     begun = range(min(ahead, count))
     first = [copy for tile in begun for stage in stages for copy in stage.fetches(tile)]
@@ -114,13 +154,12 @@ def expand(
             for c in calls
         )
 
-    return Tiles(of_unit(first), of_unit(rest), tuple(stage.buffer for stage in stages))
+    return Tiles(of_unit(first), of_unit(rest), tuple(stage.left() for stage in stages))
 
 
-def _stage(stream: Stream, slots: int, name: str, fast: str, outer: Buffer) -> _Stage:
+def _ring(stream: Stream, slots: int, name: str, fast: str, outer: Buffer) -> Ring:
     size = 8 * slots * stream.slot_bytes // bits_of(outer.dtype)
-    buffer = Buffer(name, (size,), outer.dtype, Role.TILE, outer.source, memory=fast)
-    return _Stage(stream, buffer, slots)
+    return Ring(Buffer(name, (size,), outer.dtype, Role.TILE, outer.source, memory=fast), slots)
 
 
 def _on_tiles(call: Call, number: int, tile: int, stages: Sequence[_Stage]) -> Call:

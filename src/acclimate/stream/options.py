@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -89,7 +89,14 @@ class Options:
         fitting = [o for o in self._known[key] if o.staged_bytes <= room]
         return fitting or [self._direct(unit, inner)]
 
-    def refined(self, unit: Unit, inner: Set[str], room: int, spare: int) -> Option:
+    def refined(
+        self,
+        unit: Unit,
+        inner: Set[str],
+        room: int,
+        spare: int,
+        rings: Sequence[tuple[int, int]] = (),
+    ) -> Option:
         """The fastest option once the kernels of its tiles are known, scratch included.
 
         Args:
@@ -97,6 +104,8 @@ class Options:
             inner: buffers that lie in the fast memory.
             room: bytes that are left there.
             spare: of these, what the unit before leaves free: the first tile may be fetched early.
+            rings: bytes and slots of the buffers in which tiles of the unit before lie: those of
+                this one may follow them without a break.
         """
         best: Option | None = None
         tiled = [o.tiling for o in self.of(unit, inner, room) if o.tiling is not None]
@@ -109,11 +118,11 @@ class Options:
                 later.append(tiling)
                 continue
             cuts[tiling.cuts] = None
-            exact = self._exact(tiling, inner, spare)
+            exact = self._exact(tiling, inner, spare, rings)
             if exact.staged_bytes <= room and (best is None or exact.cycles < best.cycles):
                 best = exact
         for tiling in later if best is None else ():
-            exact = self._exact(tiling, inner, spare)
+            exact = self._exact(tiling, inner, spare, rings)
             if exact.staged_bytes <= room:
                 return exact
         return best or self._direct(unit, inner)
@@ -177,15 +186,18 @@ class Options:
             for stream in tiling.streams
         )
 
-    def _exact(self, tiling: Tiling, inner: Set[str], spare: int) -> Option:
+    def _exact(
+        self, tiling: Tiling, inner: Set[str], spare: int, rings: Sequence[tuple[int, int]]
+    ) -> Option:
         scratch = max(self.costs.scratch_bytes(call) for tile in tiling.tiles for call in tile)
         staged_bytes = tiling.staged_bytes(inner) or 0
         compute = np.array([sum(map(self.costs.cycles, tile)) for tile in tiling.tiles])
         form = _Form(tiling, compute, self._traffic(tiling))
         time = self._time(form, compute, inner, tiling.ahead)
-        if staged_bytes <= spare:
-            first = [s.moves_in[0] for s in tiling.moved(inner)]
-            time -= _EARLY * sum(self.costs.copy(size) for size in first)
+        waited = [stream for stream in tiling.moved(inner) if stream.moves_in[0]]
+        kinds = [(s.slots(tiling.ahead) * s.slot_bytes, s.slots(tiling.ahead)) for s in waited]
+        if staged_bytes <= spare or (kinds and set(kinds) <= set(rings)):
+            time -= _EARLY * sum(self.costs.copy(stream.moves_in[0]) for stream in waited)
         return Option(tiling, staged_bytes + scratch, time)
 
     def _time(self, form: _Form, compute: Cycles, inner: Set[str], ahead: int) -> float:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from acclimate.kernels.copy.op import Copy
 from acclimate.program import Buffer, Call, Program, Role, View
 from acclimate.stream.cost import Costs
-from acclimate.stream.expand import Tiles, copy_of, expand
+from acclimate.stream.expand import Ring, Tiles, copy_of, expand
 from acclimate.stream.options import Option, Options
 from acclimate.stream.region import region_of
 from acclimate.stream.stays import ALWAYS, Stay, Stays
@@ -105,11 +105,16 @@ class _Writer:
         twins = self._twins(entry)
         flat: list[Call] = []
         spare = 0  # bytes that the unit before leaves for what this one fetches first
+        rings: tuple[Ring, ...] = ()  # of the unit before that had tiles
         for number, unit in enumerate(units):
             inner = self.stays.inner(entry, number)
             left = self.stays.left(entry, number)
-            option = self.options.refined(unit, inner, left, spare)
-            tiles = self._tiles(entry, unit, option, inner)
+            kinds = [(ring.buffer.size_bytes, ring.slots) for ring in rings]
+            option = self.options.refined(unit, inner, left, spare, kinds)
+            if sum(ring.buffer.size_bytes for ring in rings) > left:
+                rings = ()
+            tiles = self._tiles(entry, unit, option, inner, rings)
+            rings = tiles.rings or rings
             near = {
                 stay.buffer: View.whole(twin)
                 for stay, twin in twins.items()
@@ -141,13 +146,15 @@ class _Writer:
             self.buffers[name] = found[stay] = twin
         return found
 
-    def _tiles(self, entry: str, unit: Unit, option: Option, inner: set[str]) -> Tiles:
+    def _tiles(
+        self, entry: str, unit: Unit, option: Option, inner: set[str], rings: Sequence[Ring]
+    ) -> Tiles:
         if option.tiling is None:
-            return Tiles((), unit, ())
+            return Tiles((), unit)
         numbers = "_".join(str(call.origin) for call in unit)
         stem = f"{entry}.call_{numbers}"
-        tiles = expand(stem, option.tiling, inner, self.program.buffers, self.fast)
-        self.buffers |= {b.name: b for b in tiles.buffers}
+        tiles = expand(stem, option.tiling, inner, self.program.buffers, self.fast, rings)
+        self.buffers |= {ring.buffer.name: ring.buffer for ring in tiles.rings}
         if len(option.tiling.tiles) > 1:
             cuts = " ".join(f"{dim}={length}" for dim, length in option.tiling.cuts)
             count = len(option.tiling.tiles)
@@ -155,20 +162,27 @@ class _Writer:
         return tiles
 
     def _append(self, flat: list[Call], first: list[Call], room: int) -> None:
-        """Begins copies while the call before is at its last tile, if it neither makes their values
-        nor needs their place."""
-        size = sum(self.buffers[c.outputs[0].buffer].size_bytes for c in first if c.outputs[0])
-        last = next(
-            (n for n in reversed(range(len(flat))) if not isinstance(flat[n].attrs, Copy)), None
-        )
-        if last is None or size > room:
-            flat += first
-            return
-        made = [view for call in flat[last:] for view in call.writes]
-        early = [c for c in first if not any(_meet(r, w) for r in c.reads for w in made)]
-        late = [c for c in first if c not in early]
-        flat[last:last] = early
-        flat += late
+        """Begins copies while calls before are at their last tile, if these neither make their
+        values nor need their place."""
+        new = {v.buffer for copy in first for v in copy.writes}
+        new -= {view.buffer for call in flat for view in call.views}
+        fits = sum(self.buffers[name].size_bytes for name in new) <= room
+        for copy in first:
+            early = fits or not new & {view.buffer for view in copy.writes}
+            flat.insert(self._place(flat, copy) if early else len(flat), copy)
+
+    def _place(self, flat: Sequence[Call], copy: Call) -> int:
+        """Where a copy may begin: before the last tile of the unit that used its ring, or before
+        the last call, or only at the end."""
+        work = [n for n, call in enumerate(flat) if not isinstance(call.attrs, Copy)]
+        if not work:
+            return len(flat)
+        places = {view.buffer for view in copy.writes}
+        users = [n for n in work if any(v.buffer in places for v in flat[n].views)]
+        at = users[-1] if users else work[-1]
+        made = [view for call in flat[at:] for view in call.writes]
+        free = not any(_meet(read, view) for read in copy.reads for view in made)
+        return at if free else len(flat)
 
 
 def _meet(one: View, other: View) -> bool:

@@ -36,32 +36,31 @@ enum { MOST_BYTES = 131071 & ~3 }; /* of a command */
 
 static uint32_t ids[AC_CHANNELS];
 
-/* Gives the commands of a copy; they share an id. */
-static void copy(int32_t channel, uint32_t l1, uint32_t l2, uint32_t row, uint32_t rows, uint32_t step,
-                 uint32_t flags) {
-    const uint32_t id = AC_DMA(AC_DMA_COMMAND);
-    const uint32_t most = rows == 1 ? 1 : MOST_BYTES / row;
-    ids[channel] = id;
-    if (rows == 1) {
-        for (; row > 0; l1 += MOST_BYTES, l2 += MOST_BYTES) {
-            const uint32_t size = row < MOST_BYTES ? row : MOST_BYTES;
-            AC_DMA(AC_DMA_COMMAND) = id << 24 | flags | size;
-            AC_DMA(AC_DMA_COMMAND) = l1;
-            AC_DMA(AC_DMA_COMMAND) = l2;
-            row -= size;
-        }
-        return;
-    }
-    while (rows > 0) {
-        const uint32_t count = rows < most ? rows : most;
-        AC_DMA(AC_DMA_COMMAND) = id << 24 | flags | AC_DMA_ROWS | (count * row);
-        AC_DMA(AC_DMA_COMMAND) = l1;
-        AC_DMA(AC_DMA_COMMAND) = l2;
+static void command(uint32_t head, uint32_t l1, uint32_t l2, uint32_t bytes, uint32_t row, uint32_t step) {
+    AC_DMA(AC_DMA_COMMAND) = head | bytes | (row < bytes ? AC_DMA_ROWS : 0u);
+    AC_DMA(AC_DMA_COMMAND) = l1;
+    AC_DMA(AC_DMA_COMMAND) = l2;
+    if (row < bytes) {
         AC_DMA(AC_DMA_COMMAND) = step;
         AC_DMA(AC_DMA_COMMAND) = row;
-        l1 += count * row;
-        l2 += count * step;
-        rows -= count;
+    }
+}
+
+/* Gives the commands of a copy; they share an id. One is enough for all but the largest. */
+static void copy(int32_t channel, uint32_t l1, uint32_t l2, uint32_t row, uint32_t rows, uint32_t step,
+                 uint32_t flags) {
+    const uint32_t id = AC_DMA(AC_DMA_COMMAND), head = id << 24 | flags;
+    ids[channel] = id;
+    if (row * rows <= MOST_BYTES) {
+        command(head, l1, l2, row * rows, row, step);
+        return;
+    }
+    for (; rows > 0; rows--, l2 += step) {
+        for (uint32_t at = 0; at < row; at += MOST_BYTES) {
+            const uint32_t size = row - at < MOST_BYTES ? row - at : MOST_BYTES;
+            command(head, l1, l2 + at, size, size, 0);
+            l1 += size;
+        }
     }
 }
 
