@@ -32,6 +32,7 @@ __all__ = [
     "berhu",
     "compile",
     "retarget",
+    "survey",
 ]
 
 _HOMES = {
@@ -53,6 +54,7 @@ _HOMES = {
     "berhu": "acclimate.capture",
     "compile": "acclimate.pipeline",
     "retarget": "acclimate.pipeline",
+    "survey": "acclimate.report.survey",
 }
 
 
@@ -74,6 +76,7 @@ if TYPE_CHECKING:
         Lora,
         SparseChannels,
     )
+    from acclimate.report.survey import survey
 else:
 
     def __getattr__(name: str) -> Any:

@@ -68,6 +68,10 @@ class DoesNotFit(AcclimateError):
     """A memory of the target is smaller than what the program needs."""
 
 
+class NoSchedule(DoesNotFit):
+    """No order of computing activations again is within the limits of memory, time and energy."""
+
+
 class BadOutput(AcclimateError):
     """The output folder cannot be written, or holds other things."""
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from acclimate.errors import DoesNotFit
+from acclimate.errors import DoesNotFit, NoSchedule
 from acclimate.passes import LATE_PASSES, Pass
 from acclimate.plan import Plan, arrange, order_calls, plan, put
 from acclimate.program import Program, prune, verify
@@ -42,7 +42,8 @@ class Wanted:
         target: the device.
         limits: budgets by memory name [B], `ram` for all that changes.
         solver_seconds: limit of the exact packing of an arena.
-        recompute: `auto`, `never`, or modules whose activations are dropped.
+        recompute: `auto`, `never`, modules whose activations are dropped, or the share of the arena
+            that may be left, such as `75%`.
     """
 
     target: Target
@@ -92,15 +93,31 @@ def _recomputed(program: Program, wanted: Wanted) -> list[Stage]:
     ram_bytes, modules = wanted.limits.get("ram"), wanted.recompute
     if modules == "never" or (modules == "auto" and ram_bytes is None):
         return []
-    changed, schedule = recompute(
-        prune(program),
-        ram_bytes=ram_bytes,
-        modules=() if isinstance(modules, str) else modules,
-        pack_seconds=wanted.solver_seconds,
-    )
+    whole = prune(program)
+    if isinstance(modules, str) and modules.endswith("%"):
+        ram_bytes = _share_bytes(whole, int(modules[:-1]), wanted.solver_seconds)
+    try:
+        changed, schedule = recompute(
+            whole,
+            ram_bytes=ram_bytes,
+            modules=() if isinstance(modules, str) else modules,
+            pack_seconds=wanted.solver_seconds,
+        )
+    except NoSchedule as error:
+        if not isinstance(modules, str) or not modules.endswith("%"):
+            raise
+        hint = f"a larger share than recompute={modules!r}, or train fewer layers"
+        raise NoSchedule(error.what, found=error.found, hint=hint) from None
     if not schedule.entries:
         return []
     return [Stage("recompute", tuple(str(schedule).splitlines()), verify(changed))]
+
+
+def _share_bytes(program: Program, percent: int, seconds: float) -> int:
+    """RAM with so many percent of the arena that the program has now."""
+    planned = plan(program, seconds=seconds)
+    arena_bytes = planned.arena_bytes
+    return planned.ram_bytes - arena_bytes + arena_bytes * percent // 100
 
 
 def _streamed(

@@ -5,18 +5,68 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 
 from acclimate import capture
 from acclimate.capture import Loss, Update, UpdatePolicy
-from acclimate.errors import BadOption, nearest
+from acclimate.errors import BadOption, DoesNotFit, nearest
 from acclimate.firmware import Firmware
 from acclimate.fit import ORDERED, Stage, Wanted, fit, run_passes
 from acclimate.lower import ENTRIES, Optimizer, decompositions, find_optimizer, lower
 from acclimate.passes import PASSES
 from acclimate.targets import Target, find_target
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """What is asked of the pipeline; the fields are the arguments of `compile`."""
+
+    model: nn.Module
+    example: tuple[Any, Any]
+    loss: str | Loss = "cross_entropy"
+    optimizer: Optimizer | str = "sgd"
+    target: str | Target = "host"
+    cores: int | None = None
+    name: str = "net"
+    entries: Sequence[str] = ("predict", "train")
+    budget: Mapping[str, str | int] | None = None
+    seed: int = 0
+    update: UpdatePolicy | None = None
+    solver_seconds: float = 5.0
+    recompute: str | Sequence[str] = "never"
+
+    def run(self) -> Firmware:
+        """Captures, lowers and fits the model.
+
+        Raises:
+            AcclimateError: as for `compile`.
+        """
+        _check_options(self.name, self.entries)
+        device = _device(self.target, self.cores)
+        rule, criterion = find_optimizer(self.optimizer), capture.find_loss(self.loss)
+        inputs, wanted = capture.split_example(self.example)
+        data = (*inputs, *(wanted if isinstance(wanted, tuple) else (wanted,)))
+        chosen = self.update.choose(self.model, inputs) if self.update else Update(self.model)
+        model = chosen.model
+        capture.check_model(model, criterion, inputs, wanted)
+
+        forward = capture.export(model, criterion, inputs, wanted)
+        folded = tuple(capture.fold_batch_norm(forward))
+        table = decompositions()
+        predict = capture.trace_predict(forward, data, table)
+        learns = set(self.entries) - {"predict"}
+        joint = capture.trace_joint(forward, data, table) if learns else None
+
+        entries, channels = self.entries, chosen.channels
+        program = lower(self.name, predict, joint, rule, entries, self.seed, channels)
+        stages = [Stage("fold_batch_norm", folded, program)]
+        stages += run_passes(PASSES, stages[-1].program)
+        title = f"{type(model).__name__}, trained by {rule.describe()}"
+        limits, again = limits_of(device, self.budget), _recompute(self.recompute)
+        return _fit(stages, Wanted(device, limits, self.solver_seconds, again), rule.lr, title)
 
 
 def compile(
@@ -54,7 +104,8 @@ def compile(
         update: what learns in place of what requires grad, e.g. ac.Head(); see docs/policies.md.
         solver_seconds: limit of the exact packing of the arena.
         recompute: `auto` computes activations again where the RAM budget would not be met
-            otherwise; `never` does not; names of modules drop the activations of these.
+            otherwise; `never` does not; `75%` leaves at most that much of the arena; names of
+            modules drop the activations of these.
 
     Returns:
         Firmware to run, export and report.
@@ -62,30 +113,39 @@ def compile(
     Raises:
         AcclimateError: with what is wrong, where in the model, and a hint.
     """
-    _check_options(name, entries)
-    device, rule, criterion = (
-        _device(target, cores),
-        find_optimizer(optimizer),
-        capture.find_loss(loss),
+    job = Job(
+        model,
+        example,
+        loss,
+        optimizer,
+        target,
+        cores,
+        name,
+        entries,
+        budget,
+        seed,
+        update,
+        solver_seconds,
+        recompute,
     )
-    inputs, wanted = capture.split_example(example)
-    data = (*inputs, *(wanted if isinstance(wanted, tuple) else (wanted,)))
-    chosen = update.choose(model, inputs) if update else Update(model)
-    model = chosen.model
-    capture.check_model(model, criterion, inputs, wanted)
+    try:
+        return job.run()
+    except DoesNotFit as error:
+        raise _with_policies(error, job) from None
 
-    forward = capture.export(model, criterion, inputs, wanted)
-    folded = tuple(capture.fold_batch_norm(forward))
-    table = decompositions()
-    predict = capture.trace_predict(forward, data, table)
-    joint = capture.trace_joint(forward, data, table) if set(entries) - {"predict"} else None
 
-    program = lower(name, predict, joint, rule, entries, seed, chosen.channels)
-    stages = [Stage("fold_batch_norm", folded, program)]
-    stages += run_passes(PASSES, stages[-1].program)
-    title = f"{type(model).__name__}, trained by {rule.describe()}"
-    fitting = Wanted(device, _limits(device, budget), solver_seconds, _recompute(recompute))
-    return _fit(stages, fitting, rule.lr, title)
+def _with_policies(error: DoesNotFit, job: Job) -> DoesNotFit:
+    """The error with policies that would fit in its hint, if there are any."""
+    from acclimate.policy import fitting_policies  # upwards, for those whose program is too large
+
+    # A share of its own arena is no limit that another policy could meet.
+    shared = isinstance(job.recompute, str) and is_share(job.recompute)
+    found = () if shared else fitting_policies(job)
+    if not found:
+        return error
+    lines = [f"update=ac.{policy!r}  # {size:,} B of RAM" for policy, size in found]
+    hint = "\n      ".join([*lines, f"or: {error.hint}"])
+    return type(error)(error.what, found=error.found, where=error.where, hint=hint)
 
 
 def retarget(
@@ -113,7 +173,7 @@ def retarget(
     names = [stage.name for stage in firmware.stages]
     stages = list(firmware.stages[: names.index(ORDERED)])
     device = _device(target, cores)
-    fitting = Wanted(device, _limits(device, budget), solver_seconds, _recompute(recompute))
+    fitting = Wanted(device, limits_of(device, budget), solver_seconds, _recompute(recompute))
     return _fit(stages, fitting, firmware.lr, firmware.title)
 
 
@@ -143,15 +203,20 @@ def _check_options(name: str, entries: Sequence[str]) -> None:
 
 
 def _recompute(choice: str | Sequence[str]) -> tuple[str, ...] | str:
-    """`never`, `auto`, or names of modules."""
+    """`never`, `auto`, `75%`, or names of modules."""
     if isinstance(choice, str):
-        if choice not in ("auto", "never"):
+        if choice not in ("auto", "never") and not is_share(choice):
             raise BadOption(
-                f"recompute={choice!r} is neither 'auto' nor 'never'",
+                f"recompute={choice!r} is neither 'auto' nor 'never' nor a share such as '75%'",
                 hint=f"recompute=[{choice!r}] drops the activations of the module {choice}",
             )
         return choice
     return tuple(choice) or "never"
+
+
+def is_share(text: str) -> bool:
+    """True for what `recompute` takes as a part of the arena: 1% to 99%."""
+    return re.fullmatch(r"[1-9]\d?%", text) is not None
 
 
 _WORDS = (
@@ -173,7 +238,7 @@ def _device(target: str | Target, cores: int | None) -> Target:
     return device if cores is None else device.with_cores(cores)
 
 
-def _limits(device: Target, budget: Mapping[str, str | int] | None) -> dict[str, int]:
+def limits_of(device: Target, budget: Mapping[str, str | int] | None) -> dict[str, int]:
     """Budgets in bytes by memory: {"ram": "48 kB"} -> {"ram": 48000}."""
     names = [memory.name for memory in device.memories if memory.writable] or ["ram"]
     limits = {}

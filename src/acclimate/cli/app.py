@@ -13,6 +13,7 @@ from acclimate.cli.compile import compile_verb
 from acclimate.cli.demo import demo_verb
 from acclimate.cli.doctor import doctor_verb
 from acclimate.cli.options import EXAMPLE
+from acclimate.cli.plan import plan_verb
 from acclimate.cli.report import report_verb
 from acclimate.cli.run import run_verb
 from acclimate.cli.targets import targets_verb
@@ -27,6 +28,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     epilog="Every verb has --help and --json. ACCLIMATE_DEBUG=1 shows tracebacks.",
 )
+app.command("plan", cls=Verb, epilog=EXAMPLE)(plan_verb)
 app.command("compile", cls=Verb, epilog=EXAMPLE)(compile_verb)
 app.command("run", cls=Verb, epilog=EXAMPLE)(run_verb)
 app.command("report", cls=Verb, epilog=EXAMPLE)(report_verb)

@@ -27,7 +27,8 @@ EXAMPLE = """\
         return model.eval(), (x, y)
 
 It may also return `(model, (x, y), {"loss": "mse"})`, or a dict with the keys model, example and
-any keyword of `acclimate.compile`. Options of the command line win.
+any keyword of `acclimate.compile`; `plans` adds update policies by name to those that
+`acclimate plan` tries. Options of the command line win.
 """
 
 Spec = Annotated[
@@ -52,9 +53,14 @@ Budget = Annotated[str | None, typer.Option(help="ram=48kB: an error if it needs
 Recompute = Annotated[
     str | None,
     typer.Option(
-        help="auto: compute activations again if the RAM budget needs it; or names of modules,"
-        " conv1,conv2, whose activations are dropped."
+        help="auto: compute activations again if the RAM budget needs it; 75%: until the arena is"
+        " that much of what it was; or names of modules, conv1,conv2, whose activations are"
+        " dropped."
     ),
+]
+Point = Annotated[
+    str | None,
+    typer.Option(help="A point of `acclimate plan`: what learns, e.g. last-2, all+recompute-75."),
 ]
 Kit = Annotated[str, typer.Option(help="Kind of project: cmake, pulp-sdk or arduino.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -73,6 +79,7 @@ class Choices:
     entries: str | None = None
     budget: str | None = None
     recompute: str | None = None
+    point: str | None = None
 
 
 def load_with(spec: str, choices: Choices) -> Task:
@@ -113,12 +120,30 @@ def _options(task: Task, choices: Choices) -> dict[str, Any]:
         options["budget"] = _budget(choices.budget)
     if choices.recompute is not None:
         options["recompute"] = _recompute(choices.recompute)
+    if choices.point is not None:
+        options |= _point(task, choices)
     return options
 
 
+def _point(task: Task, choices: Choices) -> dict[str, Any]:
+    """What learns and what is computed again, by the name of both."""
+    from acclimate.report.choices import find_choice
+
+    if choices.recompute is not None:
+        raise BadOption(
+            "a point says what is computed again",
+            found=f"--point {choices.point} --recompute {choices.recompute}",
+            hint=f"--point {str(choices.point).partition('+')[0]}+recompute-75",
+        )
+    found = find_choice(str(choices.point), task.plans, task.options.get("update"))
+    return {"update": found.update, "recompute": found.recompute}
+
+
 def _recompute(text: str) -> str | list[str]:
-    """`auto`, `never`, or `conv1,conv2` -> ["conv1", "conv2"]."""
-    return text if text in ("auto", "never") else [part.strip() for part in text.split(",")]
+    """`auto`, `never`, `75%`, or `conv1,conv2` -> ["conv1", "conv2"]."""
+    if text in ("auto", "never") or text.endswith("%"):
+        return text
+    return [part.strip() for part in text.split(",")]
 
 
 def _budget(text: str) -> dict[str, str]:

@@ -39,6 +39,7 @@ def report_verb(
     entries: options.Entries = None,
     budget: options.Budget = None,
     recompute: options.Recompute = None,
+    point: options.Point = None,
     as_json: options.Json = False,
 ) -> None:
     """Shows memory, work and passes of a model, and where the cycles of a simulated step go."""
@@ -47,7 +48,7 @@ def report_verb(
 
     if on == "host":
         raise BadOption("the host counts no cycles", hint="--measure for its milliseconds")
-    choices = options.Choices(target, loss, optimizer, lr, name, entries, budget, recompute)
+    choices = options.Choices(target, loss, optimizer, lr, name, entries, budget, recompute, point)
     task = for_device(options.load_with(spec, choices), on, cores)
     firmware = options.compile_task(task)
     milliseconds = None
@@ -57,7 +58,7 @@ def report_verb(
     profile = _simulate(task, firmware, on) if on is not None else None
     report = build_report(firmware, milliseconds=milliseconds, profile=profile)
     if html is not None:
-        _write(html, report.html())
+        write_page(html, report.html())
     show(report.json() if as_json else report.text(calls=calls))
 
 
@@ -77,7 +78,12 @@ def _simulate(task: Task, firmware: Firmware, on: str) -> StepCycles:
     return step_cycles(firmware, device, entry)
 
 
-def _write(path: Path, text: str) -> None:
+def write_page(path: Path, text: str) -> None:
+    """Writes a page and says where.
+
+    Raises:
+        BadOutput: it cannot be written.
+    """
     from acclimate.cache import write_atomic
 
     try:

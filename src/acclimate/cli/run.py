@@ -55,13 +55,14 @@ def run_verb(
     entries: options.Entries = None,
     budget: options.Budget = None,
     recompute: options.Recompute = None,
+    point: options.Point = None,
     as_json: options.Json = False,
 ) -> None:
     """Trains the compiled C on the example: loss and cost of every step, compared with PyTorch."""
     from acclimate.report.simulated import step_cycles
     from acclimate.report.steps import Run, run_document, run_text
 
-    choices = options.Choices(target, loss, optimizer, lr, name, entries, budget, recompute)
+    choices = options.Choices(target, loss, optimizer, lr, name, entries, budget, recompute, point)
     task = for_device(options.load_with(spec, choices), on, cores)
     firmware = options.compile_task(task)
     own = own_device(firmware.target)

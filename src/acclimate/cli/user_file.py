@@ -30,12 +30,14 @@ class Task:
         model: to compile.
         example: (x, y).
         options: keyword arguments of `acclimate.compile`.
+        plans: update policies by name, for `acclimate plan` and `--point`.
     """
 
     file: Path
     model: nn.Module
     example: tuple[Any, Any]
     options: Mapping[str, Any] = field(default_factory=dict)
+    plans: Mapping[str, Any] = field(default_factory=dict)
 
 
 def load_task(spec: str) -> Task:
@@ -157,14 +159,32 @@ def _task(result: Any, path: Path, name: str) -> Task:
             where=path.name,
             hint=_FORM,
         )
-    _check_options(options, path, name)
-    return Task(path, model, example, dict(options))
+    rest = dict(options)
+    plans = _plans(rest.pop("plans", {}), path, name)
+    _check_options(rest, path, name)
+    return Task(path, model, example, rest, plans)
+
+
+def _plans(plans: Any, path: Path, name: str) -> Mapping[str, Any]:
+    """Policies by name."""
+    from acclimate.report.choices import check_plans
+
+    if not isinstance(plans, Mapping):
+        raise BadOption(
+            f"{path.name}:{name} returns plans that are no dict",
+            found=type(plans).__name__,
+            where=path.name,
+            hint="'plans': {'first': ac.Layers('conv1')}",
+        )
+    check_plans(plans)
+    return dict(plans)
 
 
 def _check_options(options: Mapping[Any, Any], path: Path, name: str) -> None:
     import acclimate
 
-    parameters = set(inspect.signature(acclimate.compile).parameters) - {"model", "example"}
+    parameters = set(inspect.signature(acclimate.compile).parameters)
+    parameters = (parameters | {"plans"}) - {"model", "example"}
     for key in options:
         if key not in parameters:
             raise BadOption(

@@ -3,7 +3,7 @@
 
 from acclimate.plan.lifetimes import Lifetime, lifetimes, live_bytes, peak_bytes
 from acclimate.plan.order import dependencies, order_calls
-from acclimate.plan.placement import arena_name
+from acclimate.plan.placement import arena_name, assign
 from acclimate.plan.plan import Arena, EntryPlan, Plan, arrange, plan, put
 from acclimate.plan.team import Team
 
@@ -15,6 +15,7 @@ __all__ = [
     "Team",
     "arena_name",
     "arrange",
+    "assign",
     "dependencies",
     "lifetimes",
     "live_bytes",

@@ -35,6 +35,28 @@ def place(
     memories: Sequence[Memory],
     limits: Mapping[str, int],
 ) -> dict[str, str]:
+    """The places that the linker does not find alone; see `assign`.
+
+    Returns:
+        Memory names by buffer name, and by name of arena. What lies in constant memory is not
+        listed, and nothing is for a device with one writable memory.
+
+    Raises:
+        DoesNotFit: the memories together are too small; names what needs the most.
+    """
+    constants = {memory.name for memory in memories if not memory.writable}
+    found = assign(program, arenas, memories, limits)
+    if len(memories) - len(constants) < 2:
+        return {}
+    return {name: memory for name, memory in found.items() if memory not in constants}
+
+
+def assign(
+    program: Program,
+    arenas: Mapping[str, int],
+    memories: Sequence[Memory],
+    limits: Mapping[str, int],
+) -> dict[str, str]:
     """Gives the arenas, then the tensors that most calls touch, the fastest memory with room.
 
     Args:
@@ -44,9 +66,8 @@ def place(
         limits: bytes by memory name, where less than the usable bytes may be taken.
 
     Returns:
-        Memory names by buffer name, and by name of arena. What lies in constant memory is not
-        listed, and nothing is for a device with one writable memory: the linker finds these places
-        alone.
+        Memory names by name of every persistent buffer, and by name of arena; nothing for a device
+        without memories.
 
     Raises:
         DoesNotFit: the memories together are too small; names what needs the most.
@@ -74,9 +95,7 @@ def place(
                 break
         else:
             raise _too_large(program, arenas, tensors, memories, limits, want.name)
-    if len(memories) - len(constants) < 2:
-        return {}
-    return {name: memory for name, memory in result.items() if memory not in constants}
+    return result
 
 
 def _too_large(

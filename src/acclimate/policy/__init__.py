@@ -3,6 +3,7 @@
 
 from acclimate.policy.auto import Auto
 from acclimate.policy.channels import SparseChannels
+from acclimate.policy.fitting import fitting_policies
 from acclimate.policy.lite_residual import LiteResidual
 from acclimate.policy.lora import Lora
 from acclimate.policy.policy import Combine, Policy
@@ -20,4 +21,5 @@ __all__ = [
     "Lora",
     "Policy",
     "SparseChannels",
+    "fitting_policies",
 ]

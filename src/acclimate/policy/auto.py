@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from acclimate.capture import Loss, Update, find_loss
 from acclimate.errors import BadOption, DoesNotFit
 from acclimate.lower import Optimizer, find_optimizer
-from acclimate.pipeline import compile, size_bytes
+from acclimate.pipeline import Job, size_bytes
 from acclimate.policy.channels import SparseChannels
 from acclimate.policy.contribution import BIASES, Candidate, Trial, candidates, split
 from acclimate.policy.draft import Draft
@@ -137,14 +137,15 @@ class Auto(Policy):
     def _need(self, model: nn.Module, batch: int, policy: Policy) -> Need | None:
         inputs = tuple(x[:batch] for x in self._inputs())
         try:
-            firmware = compile(
+            # NOTE: not `compile`, which compiles again to say what would fit.
+            firmware = Job(
                 model,
                 example=(inputs, self.data[1][:batch]),
                 loss=self.loss,
                 optimizer=self.optimizer,
                 target=self.target,
                 update=policy,
-            )
+            ).run()
         except DoesNotFit:
             return None
         arena_bytes = firmware.plan.arena_bytes

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from acclimate.errors import BadOption, DoesNotFit, nearest
+from acclimate.errors import BadOption, NoSchedule, nearest
 from acclimate.plan import plan
 from acclimate.program import Program
 from acclimate.recompute.apply import apply_schedule
@@ -55,7 +55,7 @@ def recompute(
         The program, and what was decided.
 
     Raises:
-        DoesNotFit: no schedule is within the limits; says the smallest budget for which there is
+        NoSchedule: none is within the limits; says the smallest budget for which there is
             one.
         BadOption: a module has no activations.
     """
@@ -167,7 +167,7 @@ def _does_not_fit(program: Program, tasks: Sequence[_Task], static_bytes: int) -
         least = _least(program, task)
         if least is None:
             dropped = [task.graph.step.nodes[node].name for node in sorted(task.limits.dropped)]
-            return DoesNotFit(
+            return NoSchedule(
                 f"no schedule of {task.name} is within the limits of time and energy, or what is to"
                 " be dropped cannot be computed again before it is read",
                 found=f"to be dropped: {', '.join(dropped) or 'nothing'}",
@@ -177,7 +177,7 @@ def _does_not_fit(program: Program, tasks: Sequence[_Task], static_bytes: int) -
     name = max(needed, key=needed.__getitem__)
     least_bytes = needed[name] + static_bytes
     asked = (tasks[0].limits.ram_bytes or 0) + static_bytes
-    return DoesNotFit(
+    return NoSchedule(
         f"{name} needs {least_bytes:,} B of RAM even if activations are computed again;"
         f" the budget is {asked:,} B",
         found=f"arena {needed[name]:,} B, static {static_bytes:,} B",

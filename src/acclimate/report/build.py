@@ -57,7 +57,7 @@ def build_report(
             plan.arena_bytes,
             {str(role): size for role, size in plan.static_bytes.items()},
             plan.ram_bytes,
-            _flash_bytes(program),
+            flash_bytes(program),
         ),
         entries=tuple(
             _entry(program, entry, plan.entries[name], measured.get(name))
@@ -69,7 +69,7 @@ def build_report(
     )
 
 
-def _flash_bytes(program: Program) -> int:
+def flash_bytes(program: Program) -> int:
     """Constants, and the initial values that start-up code copies to RAM: all but zeros."""
     return sum(
         b.size_bytes

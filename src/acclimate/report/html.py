@@ -31,7 +31,8 @@ _KINDS = {
 
 
 @cache
-def _template() -> jinja2.Template:
+def page_template(name: str) -> jinja2.Template:
+    """A template of this package; `| n` writes a number with its thousands apart."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("acclimate.report"),
         undefined=jinja2.StrictUndefined,
@@ -40,14 +41,14 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.filters["n"] = number
-    return environment.get_template("report.html.jinja")
+    return environment.get_template(name)
 
 
 def report_html(report: Report) -> str:
     """The report as one HTML file of usually less than 300 kB."""
     memory = report.memory
     static = {role: size for role, size in memory.static_bytes.items() if role != "frozen"}
-    return _template().render(
+    return page_template("report.html.jinja").render(
         report=report,
         main=min(report.entries, key=_rank),
         profile=report.profile,

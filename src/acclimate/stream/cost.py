@@ -24,6 +24,24 @@ _C_MAC_CYCLES = 3.0  # a multiply-accumulate of a kernel in C, on one core
 _LOOP_CYCLES = 2.0  # an element of a loop, and the same again for every operand
 
 
+def call_cycles(call: Call, cores: int) -> float:
+    """Cycles of a call with everything in the fastest memory: an estimate.
+
+    Args:
+        call: with its kernel.
+        cores: that compute it together.
+    """
+    if isinstance(call.attrs, (Map, Reduce)):
+        operands = len(call.writes) + sum(view is not None for view in call.inputs)
+        return MEET_CYCLES + prod(call.attrs.shape) * _LOOP_CYCLES * (1 + operands) / cores
+    if isinstance(call.attrs, Copy):
+        return 0.0
+    if call.work is not None:
+        return MEET_CYCLES + call.work.cycles
+    elements = sum(view.size for view in call.views)
+    return MEET_CYCLES + max(_C_MAC_CYCLES * call.macs, _LOOP_CYCLES * elements) / cores
+
+
 @dataclass
 class Costs:
     """Estimated cycles of calls and of copies.
@@ -42,18 +60,9 @@ class Costs:
 
     def cycles(self, call: Call) -> float:
         """Cycles of a call with everything in the fastest memory: an estimate."""
-        if isinstance(call.attrs, (Map, Reduce)):
-            operands = len(call.writes) + sum(view is not None for view in call.inputs)
-            each = _LOOP_CYCLES * (1 + operands) / self.target.cores
-            return MEET_CYCLES + prod(call.attrs.shape) * each
-        if isinstance(call.attrs, Copy):
-            return 0.0
-        chosen, _ = self.chooser.choose(call)
-        if chosen.work is not None:
-            return MEET_CYCLES + chosen.work.cycles
-        elements = sum(view.size for view in call.views)
-        one_core = max(_C_MAC_CYCLES * call.macs, _LOOP_CYCLES * elements)
-        return MEET_CYCLES + one_core / self.target.cores
+        if isinstance(call.attrs, (Map, Reduce, Copy)):
+            return call_cycles(call, self.target.cores)
+        return call_cycles(self.chooser.choose(call)[0], self.target.cores)
 
     def copy(self, size_bytes: int) -> float:
         """Cycles of a copy of so many bytes."""

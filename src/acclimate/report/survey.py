@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What could learn on a device: compiles every choice and gathers what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import nn
+
+import acclimate
+from acclimate.capture import Update, UpdatePolicy, split_example
+from acclimate.errors import BadOption, DoesNotFit, NoSchedule, NothingToTrain
+from acclimate.firmware import Firmware
+from acclimate.pipeline import Job, limits_of, retarget
+from acclimate.report.choices import LEVELS, Choice, check_plans, list_choices
+from acclimate.report.points import Cost, Point, Survey, with_front
+from acclimate.report.shortfall import cost_of, largest_in, refusal_of
+from acclimate.targets import Target, find_target
+
+Progress = Callable[[int, int, str], None]
+_ROOM_BYTES = 2**40  # more than any model takes
+# Less than this share of the RAM in buffers that come and go is not worth computing again.
+_WORTH = 0.05
+
+
+def survey(
+    model: nn.Module,
+    *,
+    example: tuple[Any, Any],
+    target: str | Target = "host",
+    plans: Mapping[str, UpdatePolicy] | None = None,
+    exact: bool = False,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Survey:
+    """Compiles everything that could learn on a device, and says what each choice costs.
+
+    Args:
+        model: as for `compile`.
+        example: as for `compile`.
+        target: as for `compile`.
+        plans: further update policies by name.
+        exact: pack every arena with the solver, as `compile` does; it takes minutes. Without it
+            the RAM of a point may be a little more than what compiling it takes.
+        progress: told (done, total, name of the point).
+        options: of `compile`; `update` is the point `own`, `recompute` does not count.
+
+    Returns:
+        Points with their costs, those that do not fit too, and the Pareto front.
+
+    Raises:
+        AcclimateError: the model cannot be compiled, or an option is wrong.
+    """
+    named = dict(plans or {})
+    check_plans(named)
+    job = Job(model, example, target=target, **{**options, "recompute": "never"})
+    if not set(job.entries) - {"predict"}:
+        raise BadOption("nothing learns in predict alone", hint="entries=('predict', 'train')")
+    seen = _Seen(job, exact, progress or _silent)
+    points = with_front(tuple(seen.points(named)))
+    name = seen.target.machine
+    return Survey(job.name, seen.title, name, acclimate.__version__, points)
+
+
+def _silent(done: int, total: int, what: str) -> None:
+    """Nobody waits for news."""
+
+
+@dataclass
+class _Seen:
+    """The state of a survey."""
+
+    job: Job
+    exact: bool
+    progress: Progress
+    title: str = ""
+
+    def __post_init__(self) -> None:
+        target, cores = self.job.target, self.job.cores
+        device = find_target(target) if isinstance(target, str) else target
+        self.target = device if cores is None else device.with_cores(cores)
+
+    def points(self, plans: Mapping[str, UpdatePolicy]) -> Iterator[Point]:
+        """Every choice that trains something else than those before it."""
+        inputs, _ = split_example(self.job.example)
+        choices = list_choices(self.job.model, inputs, plans, self.job.update)
+        done = set()
+        for number, choice in enumerate(choices):
+            self.progress(number, len(choices), choice.name)
+            try:
+                update = _update(choice, self.job)
+            except (BadOption, NothingToTrain):
+                if choice.name in plans:
+                    raise
+                continue
+            key = _trained_names(update)
+            if not key or key in done:
+                continue
+            done.add(key)
+            yield from self._levels(choice, _count(update))
+
+    def _levels(self, choice: Choice, trained: int) -> Iterator[Point]:
+        """A choice that keeps all activations, then those that compute some of them again."""
+        # What does not depend on the device is done once, for one that holds everything.
+        job = replace(self.job, target="portable", cores=None, budget=None, solver_seconds=0.0)
+        captured = replace(job, update=choice.update).run()
+        self.title = self.title or captured.title
+        kept = self._point(choice, trained, captured)
+        if kept is None:
+            return
+        yield kept
+        arena = kept.cost.parts.get("arena", 0) if kept.cost else 0
+        if kept.cost and arena < _WORTH * kept.cost.ram_bytes:
+            return
+        for percent in LEVELS:
+            again = choice.again(percent)
+            self.progress(0, 0, again.name)
+            point = self._point(again, trained, captured)
+            if point is None:  # no order of calls takes so little
+                return
+            if kept.cost and point.cost:
+                if point.cost.ram_bytes >= kept.cost.ram_bytes:
+                    return
+                more = 100.0 * (point.cost.cycles / max(kept.cost.cycles, 1) - 1.0)
+                point = replace(point, extra_percent=more)
+            yield point
+
+    def _point(self, choice: Choice, trained: int, captured: Firmware) -> Point | None:
+        """A choice with its cost; None if activations cannot be computed again that way."""
+        try:
+            firmware = self._fit(captured, choice, self.target, self.job.budget)
+        except NoSchedule:
+            return None
+        except DoesNotFit as error:
+            return self._refused(choice, trained, captured, error)
+        cost = cost_of(firmware, self.target, self._limits())
+        return Point(choice.name, choice, trained, cost, job=self.job)
+
+    def _fit(
+        self, captured: Firmware, choice: Choice, target: Target, budget: Mapping[str, Any] | None
+    ) -> Firmware:
+        seconds = self.job.solver_seconds if self.exact else 0.0
+        return retarget(
+            captured, target, budget=budget, solver_seconds=seconds, recompute=choice.recompute
+        )
+
+    def _refused(
+        self, choice: Choice, trained: int, captured: Firmware, error: DoesNotFit
+    ) -> Point:
+        """What it would take on a device with one memory that holds everything."""
+        spacious, large_memory = _spacious(self.target)
+        inner = {
+            name: size
+            for name, size in (self.job.budget or {}).items()
+            if name not in ("ram", large_memory)
+        }
+        try:
+            firmware = self._fit(captured, choice, spacious, inner)
+        except DoesNotFit:
+            # Not even its tiles fit the fast memory.
+            reason = f"{error.what}; {error.found or ''}".rstrip("; ")
+            return Point(choice.name, choice, trained, None, refusal=reason, job=self.job)
+        cost: Cost = cost_of(firmware, self.target, self._limits())
+        large = largest_in(firmware, cost, self.target)
+        why = refusal_of(cost, large) or error.what
+        return Point(choice.name, choice, trained, cost, None, large, why, job=self.job)
+
+    def _limits(self) -> Mapping[str, int]:
+        """Budgets in bytes."""
+        return limits_of(self.target, self.job.budget)
+
+
+def _spacious(target: Target) -> tuple[Target, str]:
+    """The same device with more of its largest memory, and of its flash, than anything needs."""
+    writable = [memory for memory in target.memories if memory.writable]
+    # NOTE: the fast memory of a cluster stays: tiles are made for its size.
+    outer = writable[1:] if target.cluster and len(writable) > 1 else writable
+    largest = max(outer, key=lambda memory: memory.usable_bytes, default=None)
+    memories = tuple(
+        replace(m, size_bytes=_ROOM_BYTES) if m is largest or not m.writable else m
+        for m in target.memories
+    )
+    return replace(target, memories=memories), largest.name if largest else ""
+
+
+def _update(choice: Choice, job: Job) -> Update:
+    """The model with what a choice trains."""
+    inputs, _ = split_example(job.example)
+    return choice.update.choose(job.model, inputs) if choice.update else Update(job.model)
+
+
+def _trained_names(update: Update) -> tuple[tuple[str, tuple[int, ...] | None], ...]:
+    """What learns; two choices with the same answer are one."""
+    return tuple(
+        (name, update.channels.get(name))
+        for name, parameter in update.model.named_parameters()
+        if parameter.requires_grad
+    )
+
+
+def _count(update: Update) -> int:
+    """Parameters that learn, of a weight of which some channels learn only these."""
+    total = 0
+    for name, parameter in update.model.named_parameters():
+        if parameter.requires_grad:
+            channels = update.channels.get(name)
+            share = len(channels) / parameter.shape[1] if channels is not None else 1.0
+            total += round(parameter.numel() * share)
+    return total
