@@ -75,7 +75,7 @@ def _longest(statements: Sequence[Statement], at: int) -> tuple[Loop | None, int
     for period in range(1, min(_MOST_STATEMENTS, (len(statements) - at) // _LEAST_TURNS) + 1):
         if statements[at].shape != statements[at + period].shape:
             continue
-        turns = _turns(statements, at, period)
+        turns = _regular(statements, at, period, _turns(statements, at, period))
         while turns >= _LEAST_TURNS and (turns - 1) * period > saved:
             loop = _loop(statements, at, period, turns)
             if loop:
@@ -91,6 +91,24 @@ def _turns(statements: Sequence[Statement], at: int, period: int) -> int:
     while end < len(statements) and statements[end].shape == statements[end - period].shape:
         end += 1
     return (end - at) // period
+
+
+def _regular(statements: Sequence[Statement], at: int, period: int, turns: int) -> int:
+    """How often the numbers may go on in equal steps, or in turn."""
+    for first in range(at, at + period):
+        numbers = [statements[first + t * period].numbers for t in range(turns)]
+        for values in zip(*numbers, strict=True):
+            steps = (_equal(values, 1, values[1] - values[0]) if turns > 1 else turns,)
+            turns = min(turns, max(*steps, *(_equal(values, cycle, 0) for cycle in _CYCLES)))
+    return turns
+
+
+def _equal(values: Sequence[int], apart: int, step: int) -> int:
+    """How many of the first values differ by `step` from those `apart` before them."""
+    for number in range(apart, len(values)):
+        if values[number] - values[number - apart] != step:
+            return number
+    return len(values)
 
 
 def _loop(statements: Sequence[Statement], at: int, period: int, turns: int) -> Loop | None:
