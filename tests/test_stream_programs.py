@@ -216,7 +216,7 @@ def test_less_than_the_copies_themselves_need() -> None:
     phases=(Phase.explicit, Phase.generate),  # shrinking would compile a hundred times
     suppress_health_check=[HealthCheck.too_slow],
 )
-@given(st.sampled_from(("mlp", "norms", "strided")), st.integers(0, 8), st.floats(0.0, 1.0))
+@given(st.sampled_from(("mlp", "norms", "strided")), st.integers(2, 8), st.floats(0.0, 1.0))
 def test_any_budget_fits_or_is_refused(name: str, doublings: int, more: float) -> None:
     budget = int(KIB * 2**doublings * (1 + more))
     net = network(name)
