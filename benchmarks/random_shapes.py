@@ -4,9 +4,13 @@
     python benchmarks/random_shapes.py --shapes 200 --json build/random_shapes.json
 
 Draws shapes of every operator with kernels in assembly, takes what `compile` takes without tuning,
-and measures it on the simulated cluster beside the portable C. `of bound` is the share of the
+and measures it on the simulated cluster beside the portable C. `bound` is the share of the
 load-issue bound R C / (R C + R + C) of the block that was taken: a core issues one instruction per
-cycle, and a block of R rows and C columns loads R + C values for R C multiply-accumulates.
+cycle, and a block of R rows and C columns loads R + C values for R C multiply-accumulates. That
+bound knows no results. `results` is the share of T R C / (T (R C + R + C) + s R C), where T is the
+number of terms of a sum and s the instructions for one: 1 to store it, 3 to load, add and store.
+
+Operators that the file of `--json` holds already are not measured again.
 """
 
 from __future__ import annotations
@@ -17,9 +21,10 @@ import os
 import random
 import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from math import prod
 from pathlib import Path
 
 from acclimate.cache import write_atomic
@@ -48,6 +53,7 @@ class Row:
     predicted: float
     portable: int
     of_bound: float | None
+    of_bound_with_results: float | None
 
 
 def _linear(rng: random.Random) -> dict[str, int]:
@@ -125,28 +131,63 @@ def row(workload: Workload, target: Target) -> Row:
         choice, work = written if written else (None, None)
         cycles = measure(workload, Candidate(kernel.symbol, choice), target)
         portable = measure(workload, Candidate(kernels[-1].symbol), target)
-        bound = None
+        bound = with_results = None
         micros = work.micros if work else ()
         blocks = [m for m in micros if isinstance(m, Block) and m.columns]
         if blocks:
             largest = max(blocks, key=lambda block: len(block.rows) * len(block.columns))
             r, c = len(largest.rows), len(largest.columns)
-            bound = call.macs / cycles / (target.cores * r * c / (r * c + r + c))
+            rate = call.macs / cycles / target.cores
+            sums = sum(prod(view.shape) for view in call.outputs[:1] if view is not None)
+            terms = call.macs / sums
+            each = 1 if largest.result.kind == "set" else 3
+            bound = rate * (r * c + r + c) / (r * c)
+            with_results = rate * (terms * (r * c + r + c) + each * r * c) / (terms * r * c)
         predicted = work.cycles if work else 0.0
-        return Row(str(workload), kernel.symbol, call.macs, cycles, predicted, portable, bound)
+        return Row(
+            str(workload),
+            kernel.symbol,
+            call.macs,
+            cycles,
+            predicted,
+            portable,
+            bound,
+            with_results,
+        )
     raise AssertionError(f"no kernel for {workload}")
 
 
 def summary(name: str, rows: list[Row]) -> str:
     """One line of the table."""
     rate = statistics.median(r.macs / r.cycles for r in rows)
-    shares = [r.of_bound for r in rows if r.of_bound is not None]
-    of_bound = f"{statistics.median(shares):6.1%}" if shares else "     -"
+    of_bound = _median(r.of_bound for r in rows)
+    results = _median(r.of_bound_with_results for r in rows)
     errors = [abs(r.predicted / r.cycles - 1.0) for r in rows if r.predicted]
-    error = f"{statistics.median(errors):6.1%}" if errors else "     -"
+    error = _median(errors)
     gain = min(r.portable / r.cycles for r in rows)
     median_gain = statistics.median(r.portable / r.cycles for r in rows)
-    return f"{name:16} {len(rows):6} {rate:9.2f} {of_bound} {error} {median_gain:8.2f} {gain:6.2f}"
+    first = f"{name:16} {len(rows):6} {rate:9.2f}"
+    return f"{first} {of_bound} {results:>7} {error} {median_gain:8.2f} {gain:6.2f}"
+
+
+def _median(shares: Iterable[float | None]) -> str:
+    found = [share for share in shares if share is not None]
+    return f"{statistics.median(found):6.1%}" if found else "     -"
+
+
+def _known(path: Path | None) -> dict[str, list[Row]]:
+    """What an earlier run measured."""
+    if path is None or not path.exists():
+        return {}
+    document = json.loads(path.read_bytes())
+    return {name: [Row(**row) for row in found] for name, found in document.items()}
+
+
+def _keep(path: Path | None, rows: dict[str, list[Row]]) -> None:
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        document = {name: [asdict(r) for r in found] for name, found in rows.items()}
+        write_atomic(path, (json.dumps(document, indent=1) + "\n").encode())
 
 
 def main() -> int:
@@ -160,17 +201,15 @@ def main() -> int:
     given = parser.parse_args()
     target = find_target(given.target)
     build_simulator(rtl_of(target))
-    print("operator         shapes MAC/cycle bound   error  vs C    least", flush=True)
-    rows: dict[str, list[Row]] = {}
+    print("operator         shapes MAC/cycle  bound results error  vs C    least", flush=True)
+    rows = _known(given.json)
     with ProcessPoolExecutor(given.jobs) as pool:
         for name in given.only or DRAWS:
-            shapes = draw(name, given.shapes)
-            rows[name] = list(pool.map(row, shapes, [target] * len(shapes)))
+            if len(rows.get(name, ())) < given.shapes:
+                shapes = draw(name, given.shapes)
+                rows[name] = list(pool.map(row, shapes, [target] * len(shapes)))
+                _keep(given.json, rows)
             print(summary(name, rows[name]), flush=True)
-    if given.json:
-        given.json.parent.mkdir(parents=True, exist_ok=True)
-        document = {name: [asdict(r) for r in found] for name, found in rows.items()}
-        write_atomic(given.json, (json.dumps(document, indent=1) + "\n").encode())
     slower = [r for found in rows.values() for r in found if r.cycles > r.portable]
     for r in slower:
         print(f"slower than C: {r.workload}: {r.cycles:,} cycles, C {r.portable:,}")

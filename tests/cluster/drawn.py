@@ -87,7 +87,7 @@ def with_choices(program: Program, drawn: list[Drawn], target: Target) -> Progra
     """The program with kernels, each with the choice that was drawn for it."""
     core = Core.of(target)
     chosen = select_kernels(program, target)
-    entries = {}
+    buffers, entries = dict(chosen.buffers), {}
     for (name, entry), one in zip(chosen.entries.items(), drawn, strict=True):
         (call,) = entry.calls
         kernel = call.kernel
@@ -101,10 +101,13 @@ def with_choices(program: Program, drawn: list[Drawn], target: Target) -> Progra
                 work = kernel.generator.write(request, choice)
             except OutOfRegisters:
                 work = call.work
-            if work.scratch == call.work.scratch:
-                call = replace(call, kernel=kernel, choice=choice, work=work)
+            scratch = None
+            if work.scratch:
+                own = Buffer(f"{name}.own", (work.scratch,), "f32", Role.SCRATCH)
+                buffers[own.name], scratch = own, View.whole(own)
+            call = replace(call, kernel=kernel, choice=choice, work=work, scratch=scratch)
         entries[name] = replace(entry, calls=(call,))
-    return replace(chosen, entries=entries)
+    return replace(chosen, buffers=buffers, entries=entries)
 
 
 def expected(op: Op, case: OpCase, program: Program, entry: str) -> dict[str, Array]:

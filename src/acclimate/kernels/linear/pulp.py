@@ -22,7 +22,7 @@ from acclimate.kernels.pulp.recipe import (
     unrolled,
 )
 from acclimate.kernels.pulp.result import Result
-from acclimate.kernels.pulp.work import Request
+from acclimate.kernels.pulp.work import Choice, Request
 
 _WORD = 4
 _LEAST_PART = 4  # inputs of a core
@@ -35,24 +35,24 @@ def _sizes(request: Request) -> tuple[int, int, int]:
     return int(v["N"]), int(v["C"]), int(v["K"])
 
 
-def _forward(request: Request, unroll: int) -> list[Recipe]:
+def _forward(request: Request, choice: Choice) -> list[Recipe]:
     n, c, k = _sizes(request)
     v = request.values
     b = "b" in request.operands
     cores = request.core.cores
     if n == 1 and cores > 1 and k <= 2 * cores and c >= _LEAST_PART * cores:
-        return _few_outputs(request, unroll)
+        return _few_outputs(request, choice)
     problem = Contraction(
         (line(n, c), line(n, k)),
         (grid((1, 0), (k, c)), grid((1, 0), (k, 1))),
-        unrolled((0,), (0,), loops((c, 1, 1)), unroll),
+        unrolled((0,), (0,), loops((c, 1, 1)), choice["unroll"]),
         Result("set", v["lo"], v["hi"], bias="columns" if b else ""),
         ("x", "w", "y", "b" if b else "", ""),
     )
     return [Recipe([problem])]
 
 
-def _few_outputs(request: Request, unroll: int) -> list[Recipe]:
+def _few_outputs(request: Request, choice: Choice) -> list[Recipe]:
     """Fewer outputs than would keep all cores busy: each core sums a part of the inputs."""
     _, c, k = _sizes(request)
     v, cores = request.values, request.core.cores
@@ -63,7 +63,7 @@ def _few_outputs(request: Request, unroll: int) -> list[Recipe]:
             Contraction(
                 (line(1, 0) + first * _WORD, line(1, 0) + part * k * _WORD),
                 (grid((1, 0), (k, c)) + first * _WORD, grid((1, 0), (k, 1))),
-                unrolled((0,), (0,), loops((end - first, 1, 1)), unroll),
+                unrolled((0,), (0,), loops((end - first, 1, 1)), choice["unroll"]),
                 Result("set"),
                 ("x", "w", "scratch", "", ""),
             )
@@ -84,19 +84,19 @@ def _apart(count: int, cores: int) -> list[int]:
     return [*(core * (each + _SKEW) for core in range(cores)), count]
 
 
-def _input_gradient(request: Request, unroll: int) -> list[Recipe]:
+def _input_gradient(request: Request, choice: Choice) -> list[Recipe]:
     n, c, k = _sizes(request)
     problem = Contraction(
         (line(n, k), line(n, c)),
         (grid((1, 0), (c, 1)), grid((1, 0), (c, 1))),
-        unrolled((0,), (0,), loops((k, 1, c)), unroll),
+        unrolled((0,), (0,), loops((k, 1, c)), choice["unroll"]),
         Result("set"),
         ("dy", "w", "dx", "", ""),
     )
     return [Recipe([problem])]
 
 
-def _weight_gradient(request: Request, unroll: int) -> list[Recipe]:
+def _weight_gradient(request: Request, choice: Choice) -> list[Recipe]:
     """dw, or with `lr` among the operands the updated weights. One sample is no contraction."""
     n, c, k = _sizes(request)
     if n == 1:
@@ -109,7 +109,7 @@ def _weight_gradient(request: Request, unroll: int) -> list[Recipe]:
     problem = Contraction(
         (line(k, 1), line(k, c)),
         (grid((1, 0), (c, 1)), grid((1, 0), (c, 1))),
-        unrolled((0,), (0,), loops((n, k, c)), unroll),
+        unrolled((0,), (0,), loops((n, k, c)), choice["unroll"]),
         Result(kind, decay=decay, sums=sums),
         ("dy", "x", weight, bias if sums else "", "&lr" if step else ""),
     )

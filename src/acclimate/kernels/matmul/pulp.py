@@ -6,10 +6,10 @@ from __future__ import annotations
 from acclimate.kernels.pulp.contract import Contraction, grid, line
 from acclimate.kernels.pulp.recipe import Contractions, Recipe, loops, unrolled
 from acclimate.kernels.pulp.result import Result
-from acclimate.kernels.pulp.work import Request
+from acclimate.kernels.pulp.work import Choice, Request
 
 
-def _product(request: Request, unroll: int, a_turned: bool, b_turned: bool) -> list[Recipe]:
+def _product(request: Request, choice: Choice, a_turned: bool, b_turned: bool) -> list[Recipe]:
     batch, m, k, n = (int(request.values[name]) for name in ("B", "M", "K", "N"))
     by_row, by_tap = (1, m) if a_turned else (k, 1)
     by_column, down = (k, 1) if b_turned else (1, n)
@@ -19,13 +19,13 @@ def _product(request: Request, unroll: int, a_turned: bool, b_turned: bool) -> l
     problem = Contraction(
         (line(m, by_row), line(m, n)),
         (grid((1, 0), (n, by_column)), grid((1, 0), (n, 1))),
-        unrolled((0,), (0,), loops((k, by_tap, down)), unroll),
+        unrolled((0,), (0,), loops((k, by_tap, down)), choice["unroll"]),
         Result("set"),
         (*names, "", ""),
     )
     return [Recipe([problem], ("i", 0, batch) if batch > 1 else None)]
 
 
-NN = Contractions(lambda request, unroll: _product(request, unroll, False, False))
-NT = Contractions(lambda request, unroll: _product(request, unroll, False, True))
-TN = Contractions(lambda request, unroll: _product(request, unroll, True, False))
+NN = Contractions(lambda request, choice: _product(request, choice, False, False))
+NT = Contractions(lambda request, choice: _product(request, choice, False, True))
+TN = Contractions(lambda request, choice: _product(request, choice, True, False))

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import numpy as np
 
@@ -24,6 +24,7 @@ _CONFLICTS = 1.01  # cores that meet in a bank, on average
 _CONFLICTS_IN_STEP = 1.15  # where all stream rows that begin in one bank
 _MOST_ROWS, _MOST_COLUMNS = 6, 16
 _MANY = 4  # blocks of a core
+_CALL_SLOTS = 60.0  # of a call beside its blocks
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,25 +69,34 @@ def line(count: int, step: int) -> Numbers:
     return np.arange(count) * step * _WORD
 
 
-def choices(problem: Contraction, core: Core) -> list[Choice]:
-    """All blocks and partitions that may be worth a look, the most promising first."""
-    rows = len(problem.rows[0])
-    lines, width = problem.shape
-    rotations = (0, 2) if problem.taps.loops[-1][0] >= 4 and core.cores > 1 else (0,)
+def ranked(problems: Sequence[Contraction], core: Core) -> list[tuple[float, Choice]]:
+    """All blocks and partitions that may be worth a look, and their issue slots; fewest first.
+
+    Args:
+        problems: with the same rows, which cores share together.
+        core: the machine.
+    """
+    kinds = Counter((problem.shape, problem.taps.count) for problem in problems)
+    largest = max(problems, key=lambda p: p.taps.count * p.columns[0].size)
+    rows, kind = len(largest.rows[0]), largest.result.kind
+    lines, width = largest.shape
+    rotations = (0, 2) if largest.taps.loops[-1][0] >= 4 and core.cores > 1 else (0,)
     scored, seen = [], set()
-    for r, (p, q) in _blocks(rows, lines, width, core):
+    for r, tile in _blocks(rows, lines, width, core):
         for row_parts in _parts(core.cores):
-            cut = (*even(-(-rows // row_parts), r), 0, *even(lines, p), 0, *even(width, q))
+            most_rows = even(-(-rows // row_parts), r)
+            cut = (*most_rows, 0, *even(lines, tile[0]), 0, *even(width, tile[1]))
             if row_parts > rows or (row_parts, cut) in seen:
                 continue
             seen.add((row_parts, cut))
-            score = _slots(problem, core, r, (p, q), row_parts)
+            score = _slots(kinds, kind, most_rows, tile, core.cores // row_parts)
+            p, q = tile
             for rotate in rotations:
                 choice = Choice.of(rows=r, lines=p, columns=q, row_parts=row_parts, rotate=rotate)
                 # Cores that stream one row of weights each meet in a bank; blocks drift apart.
                 usual = bool(rotate) == (r == 1)
-                scored.append((score * (1.0 if usual else 1.02), str(choice), choice))
-    return [choice for _, _, choice in sorted(scored, key=lambda item: item[:2])]
+                scored.append((score * (1.0 if usual else 1.02), choice))
+    return sorted(scored, key=lambda item: (item[0], str(item[1])))
 
 
 def _blocks(rows: int, lines: int, width: int, core: Core) -> Iterator[tuple[int, tuple[int, int]]]:
@@ -107,25 +117,51 @@ def _parts(cores: int) -> list[int]:
 
 
 def _slots(
-    problem: Contraction, core: Core, r: int, tile: tuple[int, int], row_parts: int
+    kinds: Mapping[tuple[tuple[int, int], int], int],
+    result: str,
+    row_blocks: Sequence[int],
+    tile: tuple[int, int],
+    parts: int,
 ) -> float:
-    """Issue slots of the busiest core, without writing the code."""
-    lines, width = problem.shape
-    most_rows = -(-len(problem.rows[0]) // row_parts)
-    pieces = (-(-lines // tile[0]), -(-width // tile[1]))
-    blocks = pieces[0] * pieces[1]
-    own = -(-blocks // (core.cores // row_parts))
-    # Few blocks: the largest counts. Many: their mean.
-    c = lines * width / blocks
-    if own < _MANY:
-        c = -(-lines // pieces[0]) * -(-width // pieces[1])
-    taps = problem.taps.count
-    stores = {"set": 1.0, "add": 3.0, "step": 3.0}[problem.result.kind]
-    total = 60.0
-    for rows in even(most_rows, r):
-        stall = taps if rows == 1 and c == 1 else 0
-        total += own * (taps * (rows * c + rows + c) + stall + rows * c * stores + 24)
-    return total
+    """Issue slots of the busiest core, without writing the code.
+
+    Args:
+        kinds: how many problems there are of a shape and number of taps.
+        result: its kind.
+        row_blocks: sizes of the blocks of rows of a core.
+        tile: lines and columns of the largest block.
+        parts: of the columns.
+    """
+    stores = {"set": 1.0, "add": 3.0, "step": 3.0}[result]
+
+    def slots(c: float, taps: int) -> float:
+        return sum(
+            taps * (r * c + r + c) + (taps if r == c == 1 else 0) + r * c * stores + 24
+            for r in row_blocks
+        )
+
+    total = largest = 0.0
+    count = 0
+    for ((lines, width), taps), times in kinds.items():
+        p, q = fitted_tile(tile, (lines, width))
+        pieces = (-(-lines // p), -(-width // q))
+        blocks = times * pieces[0] * pieces[1]
+        count += blocks
+        total += blocks * slots(lines * width / (pieces[0] * pieces[1]), taps)
+        largest = max(largest, slots(-(-lines // pieces[0]) * -(-width // pieces[1]), taps))
+    if len(kinds) == 1:  # few blocks: the largest counts; many: their mean
+        own = -(-count // parts)
+        return _CALL_SLOTS + own * (largest if own < _MANY else total / count)
+    calls = 1 + sum(kinds.values()) / parts
+    return calls * _CALL_SLOTS + total / parts + (largest / 2 if parts > 1 else 0.0)
+
+
+def fitted_tile(tile: tuple[int, int], shape: tuple[int, int]) -> tuple[int, int]:
+    """Lines and columns of as many sums in a grid that may be narrower; whole lines if several."""
+    width = min(tile[1], shape[1])
+    if width < shape[1]:
+        return 1, width
+    return min(shape[0], max(1, tile[0] * tile[1] // width)), width
 
 
 @cache
@@ -145,33 +181,48 @@ def call_cycles(block: Block, core: Core) -> tuple[float, float, float, float]:
     return base, row, outer, inner
 
 
-def share(problem: Contraction, choice: Choice, core: Core) -> tuple[list[list[Start]], float]:
+def share(
+    problems: Sequence[Contraction], choice: Choice, core: Core
+) -> tuple[list[list[Start]], float]:
     """The calls of every core, and the cycles of the slowest one.
+
+    Args:
+        problems: with the same rows; cores share the columns of all as if they were one.
+        choice: the largest block, and how many cores share the rows.
+        core: the machine.
 
     Raises:
         OutOfRegisters: the block of this choice does not fit the core.
     """
     row_parts = choice["row_parts"]
     column_parts = core.cores // row_parts
-    cuts = bounds(len(problem.rows[0]), row_parts)
-    blocks = tiles(problem.shape, (choice["lines"], choice["columns"]))
-    parts = shares([len(block) + 1.0 for block in blocks], column_parts)
-    every: list[list[_Call]] = []
-    for column_part, part in enumerate(parts):
+    cuts = bounds(len(problems[0].rows[0]), row_parts)
+    blocks: list[tuple[Contraction, Numbers]] = []
+    for problem in problems:
+        tile = fitted_tile((choice["lines"], choice["columns"]), problem.shape)
+        blocks += [(problem, block) for block in tiles(problem.shape, tile)]
+    most = blocks[0][0].taps.count
+    costs = [(len(block) + 1.0) * problem.taps.count / most for problem, block in blocks]
+    every: list[list[tuple[Contraction, _Call]]] = []
+    for column_part, part in enumerate(shares(costs, column_parts)):
         for first, end in pairwise(cuts):
-            calls = _calls(problem, choice, range(first, end), blocks, part)
-            if problem.result.sums:
-                own = bounds(end - first, column_parts)
-                rows = range(first + own[column_part], first + own[column_part + 1])
-                calls += _sums(problem, choice, rows)
+            calls = []
+            for problem, run in groupby((blocks[n] for n in part), key=lambda item: item[0]):
+                own = [block for _, block in run]
+                found = _calls(problem, choice, range(first, end), own)
+                calls += [(problem, call) for call in found]
+            for problem in problems:
+                if problem.result.sums:
+                    lines = bounds(end - first, column_parts)
+                    rows = range(first + lines[column_part], first + lines[column_part + 1])
+                    calls += [(problem, call) for call in _sums(problem, choice, rows)]
             every.append(calls)
     every = _merge(every)
-    count = problem.taps.loops[-1][0]
     starts, worst = [], 0.0
     for number, calls in enumerate(every):
-        start = number * choice["rotate"] % count
-        starts.append([call.start(problem, start) for call in calls])
-        worst = max(worst, sum(call.cycles(core) for call in calls))
+        turn = number * choice["rotate"]
+        starts.append([call.start(p, turn % p.taps.loops[-1][0]) for p, call in calls])
+        worst = max(worst, sum(call.cycles(core) for _, call in calls))
     if core.cores > 1:
         drifting = choice["rotate"] > 0 or choice["rows"] > 1
         worst *= _CONFLICTS if drifting else _CONFLICTS_IN_STEP
@@ -214,9 +265,9 @@ class _Call:
 
 
 def _calls(
-    problem: Contraction, choice: Choice, rows: range, blocks: Sequence[Numbers], part: range
+    problem: Contraction, choice: Choice, rows: range, blocks: Sequence[Numbers]
 ) -> list[_Call]:
-    """The calls of one core: rows x column blocks, by form."""
+    """The calls of one core for some of the column blocks, by form."""
     found = []
     result, rotates = problem.result, choice["rotate"] > 0
     plain = replace(result, sums=False)
@@ -224,8 +275,8 @@ def _calls(
     for group, (step_a, step_c, step), count in _row_walks(problem, rows, choice["rows"]):
         a, c = (offsets[group] for offsets in problem.rows)
         form_a, form_c = _relative(a), _relative(c)
-        for (form_b, form), numbers in _forms(problem, blocks, part).items():
-            places = [_place(problem, blocks[n]) for n in numbers]
+        for (form_b, form), same in _forms(problem, blocks).items():
+            places = [_place(problem, block) for block in same]
             for at, outer, inner, outer_step, inner_step in walks(places):
                 b, column, bias = places[at]
                 walk = Walk((step_a, step_c, step * by_row), _three(outer_step), _three(inner_step))
@@ -275,14 +326,13 @@ def _row_walks(
 
 
 def _forms(
-    problem: Contraction, blocks: Sequence[Numbers], part: range
-) -> dict[tuple[tuple[int, ...], tuple[int, ...]], list[int]]:
+    problem: Contraction, blocks: Sequence[Numbers]
+) -> dict[tuple[tuple[int, ...], tuple[int, ...]], list[Numbers]]:
     """Column blocks by the offsets of their columns from the first one."""
     forms = defaultdict(list)
     b, c = (offsets.reshape(-1) for offsets in problem.columns)
-    for number in part:
-        columns = blocks[number]
-        forms[_relative(b[columns]), _relative(c[columns])].append(number)
+    for columns in blocks:
+        forms[_relative(b[columns]), _relative(c[columns])].append(columns)
     return dict(forms)
 
 
@@ -292,9 +342,11 @@ def _place(problem: Contraction, columns: Numbers) -> tuple[int, int, int]:
     return b, c, int(first) * _WORD if problem.result.bias == "columns" else 0
 
 
-def _merge(every: list[list[_Call]]) -> list[list[_Call]]:
+def _merge(
+    every: list[list[tuple[Contraction, _Call]]],
+) -> list[list[tuple[Contraction, _Call]]]:
     """Lets walks of one step use the kernel of a longer walk: a loop that runs once has no step."""
-    blocks = {call.block for calls in every for call in calls}
+    blocks = {call.block for calls in every for _, call in calls}
 
     def steps(block: Block) -> int:
         walk = block.walk
@@ -310,4 +362,4 @@ def _merge(every: list[list[_Call]]) -> list[list[_Call]]:
     for block in blocks:
         able = [other for other in blocks if covers(other, block)]
         best[block] = max(able, key=lambda other: (steps(other), str(other.walk)))
-    return [[replace(call, block=best[call.block]) for call in calls] for calls in every]
+    return [[(p, replace(call, block=best[call.block])) for p, call in calls] for calls in every]

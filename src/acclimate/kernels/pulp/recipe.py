@@ -3,15 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
 from textwrap import indent
 
 import numpy as np
 
-from acclimate.kernels.pulp.contract import Contraction, choices, share
+from acclimate.kernels.pulp.contract import Contraction, ranked, share
 from acclimate.kernels.pulp.contraction import Block
 from acclimate.kernels.pulp.core import Core
 from acclimate.kernels.pulp.pointers import Taps
@@ -37,6 +36,13 @@ class Barrier:
 
 
 @dataclass(frozen=True)
+class Together:
+    """Problems with the same rows that all cores compute as if they were one, without an order."""
+
+    problems: tuple[Contraction, ...]
+
+
+@dataclass(frozen=True)
 class Apart:
     """A problem for each core, which it computes alone."""
 
@@ -57,16 +63,23 @@ class Recipe:
     loop: tuple[str, int, int] | None = None
     scratch: int = 0
 
-    def flat(self) -> Iterator[Step]:
-        """All steps, with those of recipes inside it."""
+    def flat(self, times: int = 1) -> Iterator[tuple[Step, int]]:
+        """All steps, with those of recipes inside it, and how often each runs."""
+        if self.loop:
+            times *= self.loop[2] - self.loop[1]
         for step in self.steps:
             if isinstance(step, Recipe):
-                yield from step.flat()
+                yield from step.flat(times)
             else:
-                yield step
+                yield step, times
 
 
-Step = Contraction | Apart | Statement | Barrier | Recipe
+Step = Contraction | Together | Apart | Statement | Barrier | Recipe
+Form = Mapping[str, int]
+
+
+def _one_form(request: Request) -> Sequence[Form]:
+    return ({},)
 
 
 @dataclass(frozen=True)
@@ -74,30 +87,44 @@ class Contractions:
     """Generator of calls that are contractions.
 
     Args:
-        recipes: what a request takes, or nothing where contractions cannot do it. The number is how
-            many taps a loop body unrolls, where that is free to choose.
+        recipes: what a request takes, or nothing where contractions cannot do it. The choice says
+            how many taps a loop body unrolls, where that is free to choose, and which form.
+        forms: of the recipe that a request may take: numbers that its choices have.
+        most: choices that are listed.
     """
 
-    recipes: Callable[[Request, int], Sequence[Recipe]]
-    most: int = field(default=400)
+    recipes: Callable[[Request, Choice], Sequence[Recipe]]
+    forms: Callable[[Request], Sequence[Form]] = _one_form
+    most: int = 400
 
     def choices(self, request: Request) -> Iterator[Choice]:
         """Ways to compute a call, the most promising first."""
-        recipes = self.recipes(request, 1)
-        steps = [step for recipe in recipes for step in recipe.flat()]
-        problems = [step for step in steps if isinstance(step, Contraction)]
-        core = request.core
-        for step in steps:
-            if isinstance(step, Apart):
-                problems, core = [*step.problems], replace(core, cores=1)
-        if not problems:
-            return
-        largest = max(problems, key=lambda p: p.taps.count * p.columns[0].size * len(p.rows[0]))
+        found = [item for form in self.forms(request) for item in self._ranked(request, form)]
+        found.sort(key=lambda item: (item[0], str(item[1])))
         # Loads of F registers do not move pointers: more taps in a body share the instruction.
         unrolls = (4, 2, 1) if request.core.float_registers else (1,)
-        for choice in islice(choices(largest, core), self.most):
+        for _, choice in found[: self.most]:
             for unroll in unrolls:
                 yield Choice.of(**dict(choice.items), unroll=unroll)
+
+    def _ranked(self, request: Request, form: Form) -> list[tuple[float, Choice]]:
+        """Issue slots and choices of a form, fewest first."""
+        recipes = self.recipes(request, Choice.of(**form, unroll=1))
+        steps = [item for recipe in recipes for item in recipe.flat()]
+        shared = [(step, times) for step, times in steps if isinstance(step, _SHARED)]
+        if not shared:
+            return []
+        cycles = sum(_beside(step, request.core) * times for step, times in steps)
+        times = sum(times for _, times in shared)
+        largest = max((step for step, _ in shared), key=_terms)
+        core = replace(request.core, cores=1) if isinstance(largest, Apart) else request.core
+        problems = (largest,) if isinstance(largest, Contraction) else largest.problems
+        if isinstance(largest, Apart):
+            problems = (max(problems, key=_terms),)
+        return [
+            (cycles + times * score, Choice.of(**dict(choice.items), **form))
+            for score, choice in ranked(problems, core)[: self.most]
+        ]
 
     def write(self, request: Request, choice: Choice) -> Work:
         """The code of a call.
@@ -106,13 +133,30 @@ class Contractions:
             OutOfRegisters: this choice does not fit the core.
         """
         writer = _Writer(request.core, choice)
-        recipes = self.recipes(request, choice["unroll"])
+        recipes = self.recipes(request, choice)
         printed = [writer.print(recipe) for recipe in recipes]
         body = "".join(text for text, _ in printed)
         cycles = sum(spent for _, spent in printed)
         scratch = max(recipe.scratch for recipe in recipes)
         touch = partial(_touched, writer.shared) if writer.plain else dict
         return Work(body, tuple(writer.micros), cycles, scratch, touch)
+
+
+_SHARED = (Contraction, Together, Apart)
+
+
+def _terms(step: Step) -> int:
+    """Multiply-accumulates."""
+    if isinstance(step, Contraction):
+        return step.taps.count * step.columns[0].size * len(step.rows[0])
+    return sum(map(_terms, step.problems)) if isinstance(step, Together | Apart) else 0
+
+
+def _beside(step: Step, core: Core) -> float:
+    """Cycles of a step that is no contraction."""
+    if isinstance(step, Barrier):
+        return BARRIER_CYCLES if core.cores > 1 else 0.0
+    return step.cycles if isinstance(step, Statement) else 0.0
 
 
 class _Writer:
@@ -147,30 +191,28 @@ class _Writer:
             return f"{step.text}\n", step.cycles
         if isinstance(step, Barrier):
             return ("ac_barrier();\n", BARRIER_CYCLES) if self.core.cores > 1 else ("", 0.0)
-        starts, slowest = _shared(step, self.choice, self.core)
+        starts, slowest = _starts(step, self.choice, self.core)
         self.shared.append(starts)
         return print_starts(starts, self.micros), slowest
 
 
-def _shared(
-    step: Contraction | Apart, choice: Choice, core: Core
+def _starts(
+    step: Contraction | Together | Apart, choice: Choice, core: Core
 ) -> tuple[list[list[Start]], float]:
     """The calls of every core, and the cycles of the slowest one."""
-    if isinstance(step, Contraction):
-        return share(step, _fitted(step, choice, core.cores), core)
+    problems = (step,) if isinstance(step, Contraction) else step.problems
+    if not isinstance(step, Apart):
+        return share(problems, _fitted(problems[0], choice, core.cores), core)
     one = replace(core, cores=1)
-    found = [share(problem, _fitted(problem, choice, 1), one) for problem in step.problems]
+    found = [share((problem,), _fitted(problem, choice, 1), one) for problem in problems]
     return [starts for (starts,), _ in found], max(cycles for _, cycles in found)
 
 
 def _fitted(problem: Contraction, choice: Choice, cores: int) -> Choice:
-    """The choice for a problem that may be smaller than the one it was made for."""
+    """The choice for a problem that may have fewer rows than the one it was made for."""
     rows = len(problem.rows[0])
-    lines, width = problem.shape
     numbers = dict(choice.items)
     numbers["rows"] = min(numbers["rows"], rows)
-    numbers["lines"] = min(numbers["lines"], lines)
-    numbers["columns"] = min(numbers["columns"], width)
     while numbers["row_parts"] > rows or cores % numbers["row_parts"]:
         numbers["row_parts"] -= 1  # parts of rows times parts of columns are all cores
     return Choice.of(**numbers)
