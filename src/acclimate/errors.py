@@ -92,6 +92,10 @@ class SimulationFault(AcclimateError):
     """The program did something on a simulated device that stops a real one, or never ends."""
 
 
+class OutOfCycles(SimulationFault):
+    """A call on a simulated device took more cycles than it was given."""
+
+
 class InvalidProgram(Exception):
     """A stage produced a program that breaks a rule of the IR: a bug, not a user's mistake."""
 

@@ -8,6 +8,7 @@ from acclimate.kernels.pulp.isa import Dialect
 from acclimate.plan import plan
 from acclimate.program import Program
 from acclimate.simulate import open_device
+from acclimate.simulate.cluster import ClusterDevice
 from acclimate.targets import Target
 from acclimate.tune.workload import Candidate, Workload, with_kernel
 
@@ -15,12 +16,21 @@ _RATE = 1e-3
 _SPARE_BYTES = 4096
 
 
-def measure(workload: Workload, candidate: Candidate, target: Target) -> int:
+def measure(
+    workload: Workload, candidate: Candidate, target: Target, limit_cycles: int | None = None
+) -> int:
     """Cycles of a candidate on random data, fork and join included.
 
     All operands lie in L1, which is made as large as they need where the target has one.
 
+    Args:
+        workload: what is computed.
+        candidate: how.
+        target: on what.
+        limit_cycles: of a cluster, after which a slow candidate need not go on.
+
     Raises:
+        OutOfCycles: it took more.
         OutOfRegisters: the candidate does not fit the core.
     """
     program = workload.program()
@@ -41,6 +51,8 @@ def measure(workload: Workload, candidate: Candidate, target: Target) -> int:
     )
     files.pop("port_single.c", None)
     device = open_device(None, single, files, machine, _RATE, {})
+    if limit_cycles is not None and isinstance(device, ClusterDevice):
+        device.limit_cycles = limit_cycles
     device.run_entry("run")
     return int(device.cycles)  # type: ignore[attr-defined]  # every simulator counts them
 

@@ -190,11 +190,11 @@ def _untouched(request: Request, images: _Images) -> Statement:
     name = _at(g, out, words)
     core = f"core, {cores}" if cores > 1 else "0, 1"
     if "b" not in request.operands and v["lo"] <= 0.0 <= v["hi"]:
-        return Statement(f"ac_clear_f32({name}, {words}, {core});", words / cores)
+        return Statement(f"ac_clear_f32({name}, {words}, {core});", 1.5 * words / cores)
     bias = "b" if "b" in request.operands else "NULL"
     limits = ", ".join(c_float(v[name]) for name in ("lo", "hi"))
     sizes = f"{channels}, {high * wide}, {limits}"
-    return Statement(f"ac_fill_f32({name}, {bias}, {sizes}, {core});", 2.0 * words / cores)
+    return Statement(f"ac_fill_f32({name}, {bias}, {sizes}, {core});", 1.5 * words / cores)
 
 
 def _weight_gradient(request: Request, choice: Choice) -> list[Recipe]:

@@ -11,7 +11,7 @@ from typing import Any
 from acclimate.kernels.pulp.recipe import Barrier, Statement
 from acclimate.kernels.pulp.work import Request
 
-_COPY_CYCLES = 3.0  # per element of a canvas
+_COPY_CYCLES = 2.5  # per element of a canvas
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,43 @@
 /* A function that stays one: inlined into the step, its branches would cost every core stack. */
 #define AC_APART __attribute__((noinline))
 
+/* x[n] = value. Four at a time: a loop of one store would wait for its own counting. */
+static inline void ac_set_f32(float *x, int32_t n, float value) {
+    float *const end = x + n;
+    float *const end_of_fours = x + (n & ~3);
+    while (x < end_of_fours) {
+        x[0] = value;
+        x[1] = value;
+        x[2] = value;
+        x[3] = value;
+        x += 4;
+    }
+    while (x < end) {
+        *x++ = value;
+    }
+}
+
+/* y[n] = x[n]. Four at a time, and no load is waited for. */
+static inline void ac_move_f32(float *restrict y, const float *restrict x, int32_t n) {
+    const float *const end = x + n;
+    const float *const end_of_fours = x + (n & ~3);
+    while (x < end_of_fours) {
+        const float a = x[0];
+        const float b = x[1];
+        const float c = x[2];
+        const float d = x[3];
+        y[0] = a;
+        y[1] = b;
+        y[2] = c;
+        y[3] = d;
+        x += 4;
+        y += 4;
+    }
+    while (x < end) {
+        *y++ = *x++;
+    }
+}
+
 /* Copies planes [channels, height, width] into the middle of zeros: canvas[channels, rows, columns], with
  * pixel (0, 0) at (top, left); both may be negative. Cores share the channels, or the rows of few. */
 static inline void ac_canvas_f32(float *canvas, const float *x, int32_t channels, int32_t height,
@@ -25,17 +62,10 @@ static inline void ac_canvas_f32(float *canvas, const float *x, int32_t channels
         const int32_t h = row - top;
         const int32_t inside = h >= 0 && h < height;
         const float *const from = x + (channel * height + (inside ? h : 0)) * width;
-        const int32_t stop = inside ? first : columns;
-        for (int32_t w = 0; w < stop; w++) {
-            to[w] = 0.0f;
-        }
+        ac_set_f32(to, inside ? first : columns, 0.0f);
         if (inside) {
-            for (int32_t w = first; w < last; w++) {
-                to[w] = from[w - left];
-            }
-            for (int32_t w = last; w < columns; w++) {
-                to[w] = 0.0f;
-            }
+            ac_move_f32(to + first, from + (first - left), last - first);
+            ac_set_f32(to + last, columns - last, 0.0f);
         }
         row++;
         if (row == rows) {
@@ -47,21 +77,17 @@ static inline void ac_canvas_f32(float *canvas, const float *x, int32_t channels
 
 /* x[0 .. n] = 0 */
 static inline void ac_clear_f32(float *x, int32_t n, int32_t core, int32_t cores) {
-    const int32_t end = ac_split(n, core + 1, cores);
-    for (int32_t i = ac_split(n, core, cores); i < end; i++) {
-        x[i] = 0.0f;
-    }
+    const int32_t first = ac_split(n, core, cores);
+    ac_set_f32(x + first, ac_split(n, core + 1, cores) - first, 0.0f);
 }
 
-/* x[channels, n] = clamp(b[channels]); b may be NULL. */
-static inline void ac_fill_f32(float *restrict x, const float *restrict b, int32_t channels, int32_t n,
-                               float lo, float hi, int32_t core, int32_t cores) {
-    const int32_t end = ac_split(channels, core + 1, cores);
-    for (int32_t channel = ac_split(channels, core, cores); channel < end; channel++) {
-        const float value = ac_clampf(b ? b[channel] : 0.0f, lo, hi);
-        for (int32_t i = channel * n; i < (channel + 1) * n; i++) {
-            x[i] = value;
-        }
+/* x[channels, n] = clamp(b[channels]); b may be NULL. Cores share each channel. */
+static inline void ac_fill_f32(float *x, const float *b, int32_t channels, int32_t n, float lo, float hi,
+                               int32_t core, int32_t cores) {
+    const int32_t first = ac_split(n, core, cores);
+    const int32_t own = ac_split(n, core + 1, cores) - first;
+    for (int32_t channel = 0; channel < channels; channel++) {
+        ac_set_f32(x + channel * n + first, own, ac_clampf(b ? b[channel] : 0.0f, lo, hi));
     }
 }
 
@@ -82,10 +108,8 @@ static inline void ac_add_parts_f32(float *restrict y, const float *restrict x, 
 /* y = x */
 static inline void ac_copy_f32(float *restrict y, const float *restrict x, int32_t n, int32_t core,
                                int32_t cores) {
-    const int32_t end = ac_split(n, core + 1, cores);
-    for (int32_t i = ac_split(n, core, cores); i < end; i++) {
-        y[i] = x[i];
-    }
+    const int32_t first = ac_split(n, core, cores);
+    ac_move_f32(y + first, x + first, ac_split(n, core + 1, cores) - first);
 }
 
 /* y = y + x */

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from acclimate.errors import DoesNotFit, SimulationFault
 from acclimate.program import Program, describe
 from acclimate.simulate.bare import BareDevice, Image
-from acclimate.simulate.cluster.machine import ARGUMENTS, Machine
+from acclimate.simulate.cluster.machine import ARGUMENTS, MOST_CYCLES, Machine
 from acclimate.simulate.cluster.profile import Profile, build_profile
 from acclimate.targets import Target
 
@@ -24,6 +24,8 @@ _ALIGN = 16
 
 class ClusterDevice(BareDevice):
     """A program on the simulated cluster. `cycles` and `profile` tell about the last call.
+
+    A call that takes more than `limit_cycles` raises OutOfCycles.
 
     Args:
         program: what was built, with the initial values of its weights.
@@ -52,6 +54,7 @@ class ClusterDevice(BareDevice):
     ) -> None:
         self.target = target
         self.cycles = 0
+        self.limit_cycles = MOST_CYCLES
         self.progress = progress
         self._calls = _call_lines(source)
         loaded = Image(image)
@@ -113,7 +116,10 @@ class ClusterDevice(BareDevice):
                 f"the simulated cluster passes {ARGUMENTS} arguments, not {len(arguments)}",
                 hint="fewer inputs and outputs",
             )
-        done = self.machine.call(address, [int(word) for word in arguments], progress=self.progress)
+        words = [int(word) for word in arguments]
+        done = self.machine.call(
+            address, words, limit_cycles=self.limit_cycles, progress=self.progress
+        )
         self.cycles = done.cycles
         return done.result
 

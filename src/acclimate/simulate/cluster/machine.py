@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from acclimate.errors import MissingTool, SimulationFault
+from acclimate.errors import MissingTool, OutOfCycles, SimulationFault
 from acclimate.simulate.bare import Image
 from acclimate.targets import Target
 
@@ -25,6 +25,7 @@ EVENTS = (
 )  # fmt: skip
 CYCLE_EVENTS = EVENTS[:11]
 
+MOST_CYCLES = 4_000_000_000  # of a call, if nobody asks for less
 _CHUNK_CYCLES = 200_000  # of simulation between two looks at Ctrl-C and the progress: a second
 _LOOP_RULES = (
     "",
@@ -151,7 +152,7 @@ class Machine:
         address: int,
         arguments: Sequence[int] = (),
         *,
-        limit_cycles: int = 4_000_000_000,
+        limit_cycles: int = MOST_CYCLES,
         progress: Callable[[int], None] | None = None,
     ) -> Finished:
         """Calls a function on core 0.
@@ -163,6 +164,7 @@ class Machine:
             progress: told the cycles so far, about once a second.
 
         Raises:
+            OutOfCycles: it took more than `limit_cycles`.
             SimulationFault: names core, pc and the C line.
         """
         if self._broken:
@@ -186,7 +188,7 @@ class Machine:
         spent = 0
         while outcome.status == _RUNNING:
             if spent >= limit_cycles:
-                raise SimulationFault(
+                raise OutOfCycles(
                     f"the call has not ended after {limit_cycles:,} cycles",
                     where=self._where(0, outcome.pc),
                     hint="look for a loop without end, or for a barrier that a core never reaches",
