@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acclimate.kernels.conv2d.op import CONV2D_BWD_W, CONV2D_BWD_X, CONV2D_FWD
-from acclimate.kernels.conv2d.pulp import FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT
+from acclimate.kernels.conv2d.pulp import FORWARD, INPUT_GRADIENT
 from acclimate.kernels.conv2d.pulp_geometry import Piece, split
+from acclimate.kernels.conv2d.pulp_weights import WEIGHT_GRADIENT
 from acclimate.kernels.pulp.contract import Contraction
 from acclimate.kernels.pulp.core import Core
 from acclimate.kernels.pulp.recipe import Contractions, Together

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from math import gcd
 from pathlib import Path
 
-from acclimate.kernels.conv2d import cuts, pulp, pulp_depthwise
+from acclimate.kernels.conv2d import cuts, pulp, pulp_depthwise, pulp_weights
 from acclimate.kernels.conv2d.meaning import (
     Conv2d,
     ConvStep,
@@ -269,7 +269,7 @@ CONV2D_BWD_W = Op(
         _bwd_w_pointwise,
         _input_panels,
         _bwd_w_dense,
-        pulp.WEIGHT_GRADIENT,
+        pulp_weights.WEIGHT_GRADIENT,
         pulp_depthwise.WEIGHT_GRADIENT,
     ),
     cases=_CASES,
@@ -292,7 +292,7 @@ CONV2D_STEP = Op(
         _bwd_w_pointwise,
         _input_panels,
         _bwd_w_dense,
-        pulp.WEIGHT_GRADIENT,
+        pulp_weights.WEIGHT_GRADIENT,
         pulp_depthwise.WEIGHT_GRADIENT,
     ),
     cases=(*_CASES, _case((2, 3, 6, 6), (5, 3, 3), pad=(1, 1, 1, 1), weight_decay=0.1)),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from acclimate.kernels.pulp.recipe import Barrier, Statement
+from acclimate.kernels.pulp.recipe import Barrier, Recipe, Statement, Step
 from acclimate.kernels.pulp.work import Request
 
 _COPY_CYCLES = 2.5  # per element of a canvas
@@ -87,6 +87,15 @@ class Geometry:
             dilation=(v["dilation_h"], v["dilation_w"]),
             groups=v["groups"],
         )
+
+    def at(self, name: str, sample: int = 0, group: int = 0) -> str:
+        """C of an operand in the loops over samples and groups, given the words of each."""
+        text = f"{name} + n * {sample}" if sample and self.n > 1 else name
+        return f"{text} + g * {group}" if group and self.groups > 1 else text
+
+    def in_groups(self, steps: Sequence[Step]) -> list[Step]:
+        """Steps in a loop over groups."""
+        return [*steps] if self.groups == 1 else [Recipe(steps, ("g", 0, self.groups))]
 
     def input_canvas(self, request: Request, name: str) -> Canvas:
         """All that the outputs see of x."""
