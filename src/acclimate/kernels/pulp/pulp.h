@@ -81,13 +81,17 @@ static inline void ac_clear_f32(float *x, int32_t n, int32_t core, int32_t cores
     ac_set_f32(x + first, ac_split(n, core + 1, cores) - first, 0.0f);
 }
 
-/* x[channels, n] = clamp(b[channels]); b may be NULL. Cores share each channel. */
+/* x[channels, n] = clamp(b[channels]); b may be NULL. */
 static inline void ac_fill_f32(float *x, const float *b, int32_t channels, int32_t n, float lo, float hi,
                                int32_t core, int32_t cores) {
-    const int32_t first = ac_split(n, core, cores);
-    const int32_t own = ac_split(n, core + 1, cores) - first;
-    for (int32_t channel = 0; channel < channels; channel++) {
-        ac_set_f32(x + channel * n + first, own, ac_clampf(b ? b[channel] : 0.0f, lo, hi));
+    const int32_t end = ac_split(channels * n, core + 1, cores);
+    int32_t at = ac_split(channels * n, core, cores);
+    int32_t channel = at / n;
+    while (at < end) {
+        const int32_t stop = (channel + 1) * n < end ? (channel + 1) * n : end;
+        ac_set_f32(x + at, stop - at, ac_clampf(b ? b[channel] : 0.0f, lo, hi));
+        at = stop;
+        channel++;
     }
 }
 
