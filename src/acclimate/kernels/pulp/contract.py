@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Shares a contraction out to cores: choices of blocks and parts, their cost, and their calls."""
+"""Contractions, and how they are shared out to cores: calls of kernels and their cost."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import groupby, pairwise
@@ -22,9 +22,7 @@ from acclimate.kernels.pulp.work import Choice, Start
 _WORD = 4
 _CONFLICTS = 1.01  # cores that meet in a bank, on average
 _CONFLICTS_IN_STEP = 1.15  # where all stream rows that begin in one bank
-_MOST_ROWS, _MOST_COLUMNS = 6, 16
-_MANY = 4  # blocks of a core
-_CALL_SLOTS = 60.0  # of a call beside its blocks
+MOST_ROWS = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,93 +65,6 @@ def grid(*axes: tuple[int, int]) -> Numbers:
 def line(count: int, step: int) -> Numbers:
     """Offsets of one axis, given its step in words."""
     return np.arange(count) * step * _WORD
-
-
-def ranked(problems: Sequence[Contraction], core: Core) -> list[tuple[float, Choice]]:
-    """All blocks and partitions that may be worth a look, and their issue slots; fewest first.
-
-    Args:
-        problems: with the same rows, which cores share together.
-        core: the machine.
-    """
-    kinds = Counter((problem.shape, problem.taps.count) for problem in problems)
-    largest = max(problems, key=lambda p: p.taps.count * p.columns[0].size)
-    rows, kind = len(largest.rows[0]), largest.result.kind
-    lines, width = largest.shape
-    rotations = (0, 2) if largest.taps.loops[-1][0] >= 4 and core.cores > 1 else (0,)
-    scored, seen = [], set()
-    for r, tile in _blocks(rows, lines, width, core):
-        for row_parts in _parts(core.cores):
-            most_rows = even(-(-rows // row_parts), r)
-            cut = (*most_rows, 0, *even(lines, tile[0]), 0, *even(width, tile[1]))
-            if row_parts > rows or (row_parts, cut) in seen:
-                continue
-            seen.add((row_parts, cut))
-            score = _slots(kinds, kind, most_rows, tile, core.cores // row_parts)
-            p, q = tile
-            for rotate in rotations:
-                choice = Choice.of(rows=r, lines=p, columns=q, row_parts=row_parts, rotate=rotate)
-                # Cores that stream one row of weights each meet in a bank; blocks drift apart.
-                usual = bool(rotate) == (r == 1)
-                scored.append((score * (1.0 if usual else 1.02), choice))
-    return sorted(scored, key=lambda item: (item[0], str(item[1])))
-
-
-def _blocks(rows: int, lines: int, width: int, core: Core) -> Iterator[tuple[int, tuple[int, int]]]:
-    free = 32 if core.float_registers else 28  # without the pointers
-    for r in range(1, min(rows, _MOST_ROWS) + 1):
-        for q in range(1, min(width, _MOST_COLUMNS) + 1):
-            for p in range(1, min(lines, _MOST_COLUMNS) + 1):
-                c = p * q
-                narrow = q < min(width, 4) and p == 1 and lines == 1
-                if p > 1 and q < width:
-                    continue  # several lines only where a whole line is short
-                if r * c + r + min(2, c) <= free and not narrow:
-                    yield r, (p, q)
-
-
-def _parts(cores: int) -> list[int]:
-    return [n for n in range(1, cores + 1) if cores % n == 0]
-
-
-def _slots(
-    kinds: Mapping[tuple[tuple[int, int], int], int],
-    result: str,
-    row_blocks: Sequence[int],
-    tile: tuple[int, int],
-    parts: int,
-) -> float:
-    """Issue slots of the busiest core, without writing the code.
-
-    Args:
-        kinds: how many problems there are of a shape and number of taps.
-        result: its kind.
-        row_blocks: sizes of the blocks of rows of a core.
-        tile: lines and columns of the largest block.
-        parts: of the columns.
-    """
-    stores = {"set": 1.0, "add": 3.0, "step": 3.0}[result]
-
-    def slots(c: float, taps: int) -> float:
-        return sum(
-            taps * (r * c + r + c) + (taps if r == c == 1 else 0) + r * c * stores + 24
-            for r in row_blocks
-        )
-
-    total = largest = 0.0
-    count = 0
-    for ((lines, width), taps), times in kinds.items():
-        p, q = fitted_tile(tile, (lines, width))
-        pieces = (-(-lines // p), -(-width // q))
-        blocks = times * pieces[0] * pieces[1]
-        count += blocks
-        total += blocks * slots(lines * width / (pieces[0] * pieces[1]), taps)
-        largest = max(largest, slots(-(-lines // pieces[0]) * -(-width // pieces[1]), taps))
-    if len(kinds) == 1:  # few blocks: the largest counts; many: their mean
-        own = -(-count // parts)
-        return _CALL_SLOTS + own * (largest if own < _MANY else total / count)
-    calls = 1 + sum(kinds.values()) / parts
-    return calls * _CALL_SLOTS + total / parts + (largest / 2 if parts > 1 else 0.0)
 
 
 def fitted_tile(tile: tuple[int, int], shape: tuple[int, int]) -> tuple[int, int]:
@@ -290,7 +201,7 @@ def _calls(
 def _sums(problem: Contraction, choice: Choice, rows: range) -> list[_Call]:
     """The calls for the sums of rows."""
     found = []
-    for group, (step_a, step_c, step), count in _row_walks(problem, rows, _MOST_ROWS):
+    for group, (step_a, step_c, step), count in _row_walks(problem, rows, MOST_ROWS):
         a, c = (offsets[group] for offsets in problem.rows)
         walk = Walk((step_a, step_c, step * _WORD))
         block = Block(
