@@ -9,7 +9,7 @@ contractions of their own over the taps that they see; the form of a choice says
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from acclimate.kernels.conv2d.pulp_geometry import Canvas, Geometry, Piece, canvas
 from acclimate.kernels.loop.print_c import c_float
@@ -128,42 +128,52 @@ def _image(request: Request, choice: Choice, images: _Images) -> list[Recipe]:
     steps: list[Step] = [*image.copy]
     if len(seen) < len(pieces):
         steps = [_untouched(request, images), *(image.copy or (Barrier(),))]
-    v, b = request.values, "b" in request.operands
-    result = Result("set", v["lo"], v["hi"], bias="rows" if b else "")
     names = (
         g.at("w", 0, g.k // g.groups * (g.c // g.groups) * g.r * g.s),
         g.at(image.name, 0, channels * image.plane),
         g.at(out, made * g.groups * high * wide, made * high * wide),
-        g.at("b", 0, made) if b else "",
+        g.at("b", 0, made) if "b" in request.operands else "",
         "",
     )
-    origin = image.origin - first[0] * image.row - first[1]
-    problems = []
-    for rows, columns in seen:
-        window = [
-            (r * g.s + s, origin + p * image.row + q) for r, p in rows.taps for s, q in columns.taps
-        ]
-        # Windows of one form are one kernel, wherever they begin.
-        (a0, b0), inner = window[0], (channels, images.weights[1], image.plane)
-        taps = _kernel_taps(
-            [(a - a0, b - b0) for a, b in window],
-            len(columns.taps), inner, choice["unroll"], most_taps(request.core),
-        )  # fmt: skip
-        there = (rows.first * wide + columns.first) * _WORD
-        problems.append(
-            Contraction(
-                (line(made, images.weights[0]) + a0 * _WORD, line(made, high * wide)),
-                (
-                    grid((rows.count, rows.move * image.row), (columns.count, columns.move))
-                    + b0 * _WORD,
-                    grid((rows.count, rows.step * wide), (columns.count, columns.step)) + there,
-                ),
-                taps,
-                result,
-                names,
-            )
-        )
+    image = replace(image, origin=image.origin - first[0] * image.row - first[1])
+    problems = [
+        _piece(request, choice, images, image, names, rows, columns) for rows, columns in seen
+    ]
     return _samples(g, [*steps, *g.in_groups([Together(tuple(problems))])], image)
+
+
+def _piece(
+    request: Request,
+    choice: Choice,
+    images: _Images,
+    image: Canvas,
+    names: tuple[str, str, str, str, str],
+    rows: Piece,
+    columns: Piece,
+) -> Contraction:
+    """The pixels that see one set of taps; `image` has its origin at pixel (0, 0)."""
+    g, v = images.g, request.values
+    _, channels, _ = images.seen
+    _, made, (high, wide) = images.made
+    window = [
+        (r * g.s + s, image.origin + p * image.row + q)
+        for r, p in rows.taps
+        for s, q in columns.taps
+    ]
+    (a0, b0), around = window[0], (channels, images.weights[1], image.plane)
+    taps = _kernel_taps(
+        [(a - a0, b - b0) for a, b in window],  # windows of one form are one kernel
+        len(columns.taps), around, choice["unroll"], most_taps(request.core),
+    )  # fmt: skip
+    seen = grid((rows.count, rows.move * image.row), (columns.count, columns.move))
+    made_at = grid((rows.count, rows.step * wide), (columns.count, columns.step))
+    return Contraction(
+        (line(made, images.weights[0]) + a0 * _WORD, line(made, high * wide)),
+        (seen + b0 * _WORD, made_at + (rows.first * wide + columns.first) * _WORD),
+        taps,
+        Result("set", v["lo"], v["hi"], bias="rows" if names[3] else ""),
+        names,
+    )
 
 
 def _untouched(request: Request, images: _Images) -> Statement:
