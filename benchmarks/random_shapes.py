@@ -5,7 +5,7 @@
 
 Draws shapes of every operator with kernels in assembly, takes what `compile` takes without tuning,
 and measures it on the simulated cluster beside the portable C, which is given up after
-four times as many cycles. `bound` is the share of the
+twice as many cycles. `bound` is the share of the
 load-issue bound R C / (R C + R + C) of the block that was taken: a core issues one instruction per
 cycle, and a block of R rows and C columns loads R + C values for R C multiply-accumulates. That
 bound knows no results. `results` is the share of T R C / (T (R C + R + C) + s R C), where T is the
@@ -22,26 +22,27 @@ import os
 import random
 import statistics
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from math import prod
 from pathlib import Path
 
 from acclimate.cache import write_atomic
-from acclimate.errors import OutOfCycles
 from acclimate.kernels import OPS
 from acclimate.kernels.pulp.contraction import Block
 from acclimate.kernels.pulp.core import Core
+from acclimate.kernels.pulp.work import Work
 from acclimate.program import OpCase, operator_program
 from acclimate.simulate.cluster import build_simulator, rtl_of
 from acclimate.targets import Target, find_target
-from acclimate.tune.measure import measure
+from acclimate.tune.measure import measure_all
 from acclimate.tune.select import applicable, most_promising
 from acclimate.tune.workload import Candidate, Workload, request_of
 
 LEAST_MACS, MOST_MACS = 30_000, 150_000  # fork and join count little; the C takes seconds at most
-_MOST_RATIO = 4
+_MOST_RATIO = 2
+_BATCH = 20  # shapes that are compiled together
 _OPS = {op.name: op for op in OPS}
 
 
@@ -54,7 +55,7 @@ class Row:
     macs: int
     cycles: int
     predicted: float
-    portable: int  # or four times `cycles`, if that is less
+    portable: int  # or twice `cycles`, if that is less
     of_bound: float | None
     of_bound_with_results: float | None
 
@@ -122,46 +123,61 @@ def draw(name: str, shapes: int) -> list[Workload]:
     return found
 
 
-def row(workload: Workload, target: Target) -> Row:
-    """Measures one shape."""
+def measured(workloads: Sequence[Workload], target: Target) -> list[Row]:
+    """Measures some shapes."""
+    taken = [_taken(workload, target) for workload in workloads]
+    cycles = measure_all([(w, c) for w, (c, _, _) in zip(workloads, taken, strict=True)], target)
+    portable = measure_all(
+        [(w, Candidate(symbol)) for w, (_, _, symbol) in zip(workloads, taken, strict=True)],
+        target,
+        [_MOST_RATIO * spent for spent in cycles],
+    )
+    return [
+        _row(workload, candidate, work, spent, slow, target)
+        for workload, (candidate, work, _), spent, slow in zip(
+            workloads, taken, cycles, portable, strict=True
+        )
+    ]
+
+
+def _taken(workload: Workload, target: Target) -> tuple[Candidate, Work | None, str]:
+    """What `compile` takes without a record, and the symbol of the portable C."""
     (call,) = workload.program().entries["run"].calls
-    core = Core.of(target)
     kernels = applicable(call, target.features)
     for kernel in kernels:
-        written = most_promising(kernel, request_of(call, core)) if kernel.generator else None
-        if written is None and kernel.generator is not None:
-            continue
-        choice, work = written if written else (None, None)
-        cycles = measure(workload, Candidate(kernel.symbol, choice), target)
-        most = _MOST_RATIO * cycles
-        try:
-            portable = measure(workload, Candidate(kernels[-1].symbol), target, most)
-        except OutOfCycles:
-            portable = most
-        bound = with_results = None
-        micros = work.micros if work else ()
-        blocks = [m for m in micros if isinstance(m, Block) and m.columns]
-        if blocks:
-            largest = max(blocks, key=lambda block: len(block.rows) * len(block.columns))
-            r, c = len(largest.rows), len(largest.columns)
-            rate = call.macs / cycles / target.cores
-            sums = sum(prod(view.shape) for view in call.outputs[:1] if view is not None)
-            terms = call.macs / sums
-            each = 1 if largest.result.kind == "set" else 3
-            bound = rate * (r * c + r + c) / (r * c)
-            with_results = rate * (terms * (r * c + r + c) + each * r * c) / (terms * r * c)
-        predicted = work.cycles if work else 0.0
-        return Row(
-            str(workload),
-            kernel.symbol,
-            call.macs,
-            cycles,
-            predicted,
-            portable,
-            bound,
-            with_results,
-        )
+        if kernel.generator is None:
+            return Candidate(kernel.symbol), None, kernels[-1].symbol
+        written = most_promising(kernel, request_of(call, Core.of(target)))
+        if written is not None:
+            return Candidate(kernel.symbol, written[0]), written[1], kernels[-1].symbol
     raise AssertionError(f"no kernel for {workload}")
+
+
+def _row(
+    workload: Workload,
+    candidate: Candidate,
+    work: Work | None,
+    cycles: int,
+    portable: int,
+    target: Target,
+) -> Row:
+    (call,) = workload.program().entries["run"].calls
+    bound = with_results = None
+    micros = work.micros if work else ()
+    blocks = [m for m in micros if isinstance(m, Block) and m.columns]
+    if blocks:
+        largest = max(blocks, key=lambda block: len(block.rows) * len(block.columns))
+        r, c = len(largest.rows), len(largest.columns)
+        rate = call.macs / cycles / target.cores
+        sums = sum(prod(view.shape) for view in call.outputs[:1] if view is not None)
+        terms = call.macs / sums
+        each = 1 if largest.result.kind == "set" else 3
+        bound = rate * (r * c + r + c) / (r * c)
+        with_results = rate * (terms * (r * c + r + c) + each * r * c) / (terms * r * c)
+    predicted = work.cycles if work else 0.0
+    return Row(
+        str(workload), candidate.kernel, call.macs, cycles, predicted, portable, bound, with_results
+    )
 
 
 def summary(name: str, rows: list[Row]) -> str:
@@ -214,7 +230,9 @@ def main() -> int:
         for name in given.only or DRAWS:
             if len(rows.get(name, ())) < given.shapes:
                 shapes = draw(name, given.shapes)
-                rows[name] = list(pool.map(row, shapes, [target] * len(shapes)))
+                batches = [shapes[n : n + _BATCH] for n in range(0, len(shapes), _BATCH)]
+                done = pool.map(measured, batches, [target] * len(batches))
+                rows[name] = [one for some in done for one in some]
                 _keep(given.json, rows)
             print(summary(name, rows[name]), flush=True)
     slower = [r for found in rows.values() for r in found if r.cycles > r.portable]

@@ -3,58 +3,77 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from acclimate.emit import emit
+from acclimate.errors import OutOfCycles
 from acclimate.kernels.pulp.isa import Dialect
 from acclimate.plan import plan
 from acclimate.program import Program
 from acclimate.simulate import open_device
 from acclimate.simulate.cluster import ClusterDevice
 from acclimate.targets import Target
-from acclimate.tune.workload import Candidate, Workload, with_kernel
+from acclimate.tune.workload import Candidate, Workload, candidate_program
 
 _RATE = 1e-3
 _SPARE_BYTES = 4096
 
 
-def measure(
-    workload: Workload, candidate: Candidate, target: Target, limit_cycles: int | None = None
-) -> int:
+def measure(workload: Workload, candidate: Candidate, target: Target) -> int:
     """Cycles of a candidate on random data, fork and join included.
 
     All operands lie in L1, which is made as large as they need where the target has one.
 
-    Args:
-        workload: what is computed.
-        candidate: how.
-        target: on what.
-        limit_cycles: of a cluster, after which a slow candidate need not go on.
-
     Raises:
-        OutOfCycles: it took more.
         OutOfRegisters: the candidate does not fit the core.
     """
-    program = workload.program()
-    (call,) = program.entries["run"].calls
-    kernel = next(k for k in call.op.kernels if k.symbol == candidate.kernel)
-    single = with_kernel(program, call, kernel, candidate.choice, target)
-    machine = resident(single, target)
-    placed = plan(single, cores=machine.cores, memories=machine.memories)
+    (cycles,) = measure_all([(workload, candidate)], target)
+    return cycles
+
+
+def measure_all(
+    taken: Sequence[tuple[Workload, Candidate]],
+    target: Target,
+    limits: Sequence[int] | None = None,
+) -> list[int]:
+    """Cycles of several candidates, which are compiled together.
+
+    Args:
+        taken: what is computed, and how.
+        target: on what.
+        limits: cycles after which a candidate on a cluster need not go on; these are its result.
+
+    Raises:
+        OutOfRegisters: a candidate does not fit the core.
+    """
+    program = candidate_program(taken, target)
+    machine = resident(program, target)
+    placed = plan(program, cores=machine.cores, memories=machine.memories)
     files = emit(
-        single,
+        program,
         placed,
         machine,
         kit="cmake",
         weights="binary",
-        title="one call",
+        title="calls",
         command="acclimate tune",
         dialect=Dialect.COREV,
     )
     files.pop("port_single.c", None)
-    device = open_device(None, single, files, machine, _RATE, {})
-    if limit_cycles is not None and isinstance(device, ClusterDevice):
-        device.limit_cycles = limit_cycles
-    device.run_entry("run")
-    return int(device.cycles)  # type: ignore[attr-defined]  # every simulator counts them
+    found: list[int] = []
+    device = None
+    for number, entry in enumerate(program.entries):
+        device = device or open_device(None, program, files, machine, _RATE, {})
+        if limits is not None and isinstance(device, ClusterDevice):
+            device.limit_cycles = limits[number]
+        try:
+            device.run_entry(entry)
+            found.append(int(device.cycles))  # type: ignore[attr-defined]  # all that count
+        except OutOfCycles:
+            assert limits is not None
+            found.append(limits[number])
+            device = None  # it stopped in the middle
+    return found
 
 
 def resident(program: Program, machine: Target) -> Target:

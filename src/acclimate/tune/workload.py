@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 from acclimate.kernels import OPS
@@ -53,10 +53,13 @@ class Workload:
         parts += [f"without {name}" for name in self.without]
         return " ".join([*parts, *(["accumulate"] if self.accumulate else [])])
 
+    def case(self) -> OpCase:
+        """The call as a case of its operator."""
+        return OpCase(_OPS[self.op], dict(self.numbers), frozenset(self.without), self.accumulate)
+
     def program(self) -> Program:
         """A program of this call alone, on random data."""
-        case = OpCase(_OPS[self.op], dict(self.numbers), frozenset(self.without), self.accumulate)
-        return operator_program("tune", {"run": [case]})
+        return operator_program("tune", {"run": [self.case()]})
 
 
 @dataclass(frozen=True)
@@ -98,28 +101,29 @@ def request_of(call: Call, core: Core) -> Request:
     return Request(call.values(), present, call.accumulate, core)
 
 
-def with_kernel(
-    program: Program, call: Call, kernel: Kernel, choice: Choice | None, target: Target
-) -> Program:
-    """A program of one call with its kernel and scratch.
+def candidate_program(taken: Sequence[tuple[Workload, Candidate]], target: Target) -> Program:
+    """A program with an entry point for each candidate, `run0`, `run1`, ..., on random data.
 
     Raises:
-        OutOfRegisters: the choice does not fit the core.
+        OutOfRegisters: a choice does not fit the core.
     """
-    work: Work | None = None
-    if kernel.generator is not None and choice is not None:
-        work = kernel.generator.write(request_of(call, Core.of(target)), choice)
-        words = work.scratch
-    else:
-        words = scratch_words(kernel, call, target)
-    call = replace(call, kernel=kernel, choice=choice, work=work)
-    buffers = dict(program.buffers)
-    if words:
-        scratch = Buffer("run.scratch", (words,), "f32", Role.SCRATCH)
-        buffers[scratch.name] = scratch
-        call = replace(call, scratch=View.whole(scratch))
-    entry = replace(program.entries["run"], calls=(call,))
-    return replace(program, buffers=buffers, entries={"run": entry})
+    cases = {f"run{number}": [workload.case()] for number, (workload, _) in enumerate(taken)}
+    program = operator_program("tune", cases)
+    buffers, entries = dict(program.buffers), {}
+    for (name, entry), (_, candidate) in zip(program.entries.items(), taken, strict=True):
+        (call,) = entry.calls
+        kernel = next(k for k in call.op.kernels if k.symbol == candidate.kernel)
+        work: Work | None = None
+        if kernel.generator is not None and candidate.choice is not None:
+            work = kernel.generator.write(request_of(call, Core.of(target)), candidate.choice)
+        words = work.scratch if work else scratch_words(kernel, call, target)
+        call = replace(call, kernel=kernel, choice=candidate.choice, work=work)
+        if words:
+            scratch = Buffer(f"{name}.scratch", (words,), "f32", Role.SCRATCH)
+            buffers[scratch.name] = scratch
+            call = replace(call, scratch=View.whole(scratch))
+        entries[name] = replace(entry, calls=(call,))
+    return replace(program, buffers=buffers, entries=entries)
 
 
 def scratch_words(kernel: Kernel, call: Call, target: Target) -> int:
