@@ -7,12 +7,17 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 from typer.testing import CliRunner
 
+import acclimate as ac
 from acclimate.cli.app import app
 from acclimate.errors import BadOption
 from acclimate.report import bench_cluster as bench
 from acclimate.report import bench_streamed as streamed
+from acclimate.report.cluster_calls import sum_of_calls
+from acclimate.simulate.cluster import ClusterDevice
 from acclimate.targets import find_target
 
 FIELDS = ["name", "cycles", "macs", "mac_per_cycle", "cores", "machine", "measured"]
@@ -65,6 +70,24 @@ def test_every_row_of_the_list_can_be_named() -> None:
     assert bench.rows_to_run("dw3_64_25x5") == tuple(f"dw3_64_25x5_{k}" for k in bench.PASSES)
     assert bench.rows_to_run("resnet8") == ("resnet8",)
     assert bench.rows_to_run(None) == names
+
+
+def test_calls_that_read_bits_are_measured_alone() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.ReLU6(), nn.Conv2d(4, 4, 3), nn.Flatten(), nn.Linear(16, 3)
+    )
+    example = (torch.zeros(1, 1, 6, 6), torch.zeros(1, dtype=torch.long))
+    firmware = ac.compile(
+        model, example=example, target="pulp-cluster", name="net", update=ac.BiasOnly()
+    )
+    assert "u1" in {buffer.dtype for buffer in firmware.program.buffers.values()}
+    device = firmware.run("cluster")
+    assert isinstance(device, ClusterDevice)
+    device.train(*example)
+    total = sum_of_calls(firmware, firmware.target)
+    calls = len(firmware.program.entries["train"].calls)
+    assert device.cycles < total < device.cycles + 100 * calls  # each forks and joins
 
 
 def test_a_streamed_step_says_what_it_copies(tmp_path: Path) -> None:

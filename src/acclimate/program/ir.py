@@ -99,6 +99,11 @@ class Buffer:
         return self.size_bytes if self.dtype == "u1" else self.size
 
     @property
+    def array_shape(self) -> tuple[int, ...]:
+        """Shape of its array in memory: that of bits is a row of bytes."""
+        return (self.length,) if self.dtype == "u1" else self.shape
+
+    @property
     def size_bytes(self) -> int:
         """Bytes of the elements, without alignment."""
         return bytes_of(self.dtype, self.size)

@@ -41,9 +41,9 @@ class HostDevice(Device):
         return {b.name: self._view(b) for b in self.program.buffers.values() if b.role.persistent}
 
     def _view(self, buffer: Buffer) -> Array:
-        kind = _C[buffer.dtype] * buffer.size
+        kind = _C[buffer.dtype] * buffer.length
         array = kind.in_dll(self._library, f"{self.program.name}_{buffer.name}")
-        return np.frombuffer(array, dtype=DTYPES[buffer.dtype]).reshape(buffer.shape)
+        return np.frombuffer(array, dtype=DTYPES[buffer.dtype]).reshape(buffer.array_shape)
 
     def _invoke(
         self, symbol: str, arguments: Sequence[Array | float], returns_float: bool

@@ -80,7 +80,7 @@ class BareDevice(Device):
         return {
             b.name: self._memory(self.image.symbol(f"{self.program.name}_{b.name}"), b.size_bytes)
             .view(DTYPES[b.dtype])
-            .reshape(b.shape)
+            .reshape(b.array_shape)
             for b in self.program.buffers.values()
             if b.role.persistent
         }
