@@ -205,7 +205,7 @@ def test_a_survey_needs_something_that_learns() -> None:
 def test_the_share_of_an_arena_is_checked() -> None:
     with pytest.raises(BadOption, match="neither 'auto' nor 'never' nor a share"):
         ac.compile(network(), example=EXAMPLE, recompute="100%")
-    with pytest.raises(DoesNotFit, match="even if activations are computed again") as error:
+    with pytest.raises(DoesNotFit, match="even with activations computed again") as error:
         ac.compile(network(), example=EXAMPLE, update=ac.Head(), recompute="1%")
     assert "a larger share than recompute='1%'" in str(error.value.hint)
 
