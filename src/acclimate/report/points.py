@@ -93,6 +93,7 @@ class Point:
         extra_percent: cycles more than with all activations kept; None where they are.
         large: the largest buffers in the memories that are too small.
         refusal: why it does not fit; empty where it does.
+        late: the part of it that is about time and energy.
         front: no other point that fits is better in RAM, cycles and trained parameters.
         job: what compiles it.
     """
@@ -104,6 +105,7 @@ class Point:
     extra_percent: float | None = None
     large: tuple[Large, ...] = ()
     refusal: str = ""
+    late: str = ""
     front: bool = False
     job: Job | None = field(default=None, repr=False, compare=False)
 

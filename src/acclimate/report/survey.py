@@ -185,7 +185,7 @@ class _Seen:
         large = largest_in(firmware, cost, self.target)
         late = wanted_of(self.target, self.job.budget).late(cost.cycles)
         why = "; ".join(text for text in (refusal_of(cost, large), late) if text) or error.what
-        return Point(choice.name, choice, trained, cost, None, large, why, job=self.job)
+        return Point(choice.name, choice, trained, cost, None, large, why, late, job=self.job)
 
     def _limits(self) -> Mapping[str, int]:
         """Budgets in bytes."""
