@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -165,7 +166,7 @@ def _marks(places: Sequence[tuple[Point, Cost, float, float]]) -> Iterator[Mark]
 
 
 def _radius(point: Point, most: int) -> float:
-    return round(_SMALLEST + (_LARGEST - _SMALLEST) * (point.trained / most) ** 0.5, 2)
+    return round(_SMALLEST + (_LARGEST - _SMALLEST) * math.sqrt(point.trained / most), 2)
 
 
 def _is_free(
