@@ -8,6 +8,7 @@ from functools import cache
 from math import prod
 from typing import Any
 
+from acclimate.estimate.rates import rate_of
 from acclimate.kernels.copy.op import Copy
 from acclimate.kernels.loop.expr import PRIMITIVES, Apply, Expr
 from acclimate.kernels.loop.op import Map, Reduce
@@ -33,6 +34,10 @@ def call_cost(target: Target) -> Callable[[Call], float]:
         if isinstance(call.attrs, Copy):
             return 0.0
         spent = call_cycles(call, target.cores)
+        if call.kernel is not None and call.work is None:
+            rate = rate_of(target.processor, call.kernel.symbol)
+            results = max((view.size for view in call.writes), default=0)
+            spent = rate.cycles(call.macs, results) if rate and call.macs else spent
         if isinstance(call.attrs, (Map, Reduce)):
             spent = _loop_cycles(call, spent, target.cores)
         return spent + _fetch_cycles(call, core)
