@@ -4,8 +4,8 @@
     python benchmarks/kernel_rates.py [--write]
 
 Trains one step of small networks on the simulated cores, and fits the cycles of every kernel to its
-MACs and results. `--write` puts the table where `acclimate.estimate` reads it. The networks are not those
-that the estimates are checked with (tests/test_estimate.py).
+MACs and results. `--write` puts the table where `acclimate.estimate` reads it. The networks are not
+those that the estimates are checked with (tests/test_estimate.py).
 """
 
 from __future__ import annotations
