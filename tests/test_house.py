@@ -27,6 +27,7 @@ ORDER = (
     "lower",
     "passes",
     "recompute",
+    "estimate",
     "stream",
     "tune",
     "plan",

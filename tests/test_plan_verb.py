@@ -127,10 +127,54 @@ def test_recomputing_trades_cycles_for_ram(found: Survey) -> None:
     assert kept.extra_percent is None
 
 
+def test_paging_is_listed_where_there_is_a_second_memory(found: Survey) -> None:
+    kept, again, paged = (found[f"all{end}"] for end in ("", "+recompute-75", "+page-75"))
+    assert kept.cost and again.cost and paged.cost
+    assert paged.cost.parts["page"] > 0 and paged.cost.macs == kept.cost.macs < again.cost.macs
+    assert paged.cost.ram_bytes < kept.cost.ram_bytes and paged.cost.cycles > kept.cost.cycles
+    firmware = paged.compile()
+    pages = [b.size_bytes for b in firmware.program.buffers.values() if b.role == "page"]
+    assert sum(pages) == paged.cost.parts["page"]
+    alone = ac.survey(network(), example=EXAMPLE, target="rp2040")
+    assert not any("page" in point.name or "either" in point.name for point in alone)
+
+
+def test_what_does_not_fit_is_tried_with_less_ram() -> None:
+    """As much as the device needs, by either way, and the cheaper of both where that differs."""
+    needed = ac.compile(network(), example=EXAMPLE, update=ac.All(), target="stm32l476").plan
+    limit = needed.ram_bytes - needed.arena_bytes // 4
+    found = ac.survey(network(), example=EXAMPLE, target="stm32l476", budget={"ram": limit})
+    assert not found["all"].fits
+    for name in ("all+recompute", "all+page"):
+        point = found[name]
+        assert point.fits and point.cost and point.cost.ram_bytes <= limit
+        assert point.compile().plan.ram_bytes <= limit
+    if "all+either" in [point.name for point in found]:
+        costs = [found[f"all+{way}"].cost for way in ("either", "page", "recompute")]
+        cycles = [cost.cycles for cost in costs if cost]
+        assert cycles[0] < min(cycles[1:])
+
+
+def test_points_can_be_too_slow(found: Survey) -> None:
+    """Time and energy are budgets: a point over them says so beside its cost."""
+    cost = found["all"].cost
+    assert cost and cost.milliseconds and cost.energy_mj
+    for budget in ({"ms": 0.9 * cost.milliseconds}, {"mj": 0.9 * cost.energy_mj}):
+        slow = ac.survey(network(), example=EXAMPLE, target="stm32f407", budget=budget)
+        assert not slow["all"].fits and "takes about" in slow["all"].refusal
+        assert slow["all"].cost == cost and slow["head"].fits
+        assert slow["all"].late in slow.html() and "What does not fit" in slow.html()
+        with pytest.raises(DoesNotFit, match="takes about"):
+            slow["all"].compile()
+
+
 def test_names_round_trip(found: Survey) -> None:
     for point in found:
         assert find_choice(point.name, PLANS) == point.choice
     assert find_choice("last-7+recompute-33", {}).update == ac.Last(7)
+    mixed, free = find_choice("head+either-60", {}), find_choice("head+page", {})
+    assert (mixed.recompute, mixed.page) == ("60%", "60%")
+    assert (free.recompute, free.page) == ("never", "auto")
 
 
 @pytest.mark.parametrize(
@@ -205,7 +249,7 @@ def test_a_survey_needs_something_that_learns() -> None:
 def test_the_share_of_an_arena_is_checked() -> None:
     with pytest.raises(BadOption, match="neither 'auto' nor 'never' nor a share"):
         ac.compile(network(), example=EXAMPLE, recompute="100%")
-    with pytest.raises(DoesNotFit, match="even if activations are computed again") as error:
+    with pytest.raises(DoesNotFit, match="even with activations computed again") as error:
         ac.compile(network(), example=EXAMPLE, update=ac.Head(), recompute="1%")
     assert "a larger share than recompute='1%'" in str(error.value.hint)
 
@@ -255,8 +299,13 @@ def test_compile_takes_a_point_by_name(user_file: Path, tmp_path: Path) -> None:
     invoke("run", spec, "--point", "own", "--steps", "1")
     wrong = invoke("compile", spec, "--out", out, "--point", "frist", code=2)
     assert "did you mean 'first'?" in wrong.stderr
-    both = invoke("report", spec, "--point", "head", "--recompute", "auto", code=2)
-    assert "hint: --point head+recompute-75" in both.stderr
+    for way in ("recompute", "page"):
+        both = invoke("report", spec, "--point", "head", f"--{way}", "auto", code=2)
+        assert f"hint: --point head+{way}-75" in both.stderr
+    paged = invoke("report", spec, "--page", "75%", "--target", "stm32f407", "--json")
+    assert json.loads(paged.stdout)["memory"]["static"]["page_bytes"] > 0
+    budget = ("--budget", "ram=90kB,ms=0.001", "--target", "stm32f407")
+    assert "takes about" in invoke("report", spec, *budget, code=2).stderr
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,7 @@ def test_auto_changes_nothing_that_fits(case: tuple[str, Firmware]) -> None:
 
 def test_too_small_a_budget_says_what_would_do(case: tuple[str, Firmware]) -> None:
     name, _ = case
-    with pytest.raises(ac.AcclimateError, match="even if activations are computed") as caught:
+    with pytest.raises(ac.AcclimateError, match="even with activations computed") as caught:
         compiled(name, budget={"ram": 1000}, recompute="auto")
     assert caught.value.hint is not None
     number = int(caught.value.hint.split(":")[1].split("}")[0])

@@ -61,6 +61,31 @@ def check_chain(sizes: list[int], cycles: list[int], reserve: int, budget: int) 
     assert fast is None or fast >= cost.cycles, where
 
 
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("again", [True, False])
+def test_solver_equals_exact_search_on_chains_with_pages(seed: int, again: bool) -> None:
+    """40 chains per seed, with copies that are cheap or dear and much or little room for them."""
+    rng = random.Random(500 + seed)
+    feasible = paged = 0
+    for _ in range(40):
+        sizes, cycles, reserve, budget = random_chain(rng, 5)
+        step = chain_step(sizes, cycles, reserve)
+        paging = Paging(0.25 * rng.randint(0, 3), 1.0, 4 * rng.randint(0, 24))
+        exact = search_cycles(step, budget, paging, again)
+        solution = solve(step, Limits(ram_bytes=budget, paging=paging, again=again))
+        where = f"{sizes} {cycles} {reserve} {budget} {paging}"
+        assert (solution is None) is (exact is None), where
+        if solution is None:
+            continue
+        cost = measure(step, solution, paging)
+        assert solution.proven and cost.cycles == exact, where
+        assert cost.peak_bytes <= budget, where
+        assert sum(step.nodes[node].size_bytes for node in solution.saved) <= paging.size_bytes
+        assert again or not any(solution.computed), where
+        feasible, paged = feasible + 1, paged + bool(solution.saved)
+    assert feasible > 3 and paged > 1, (feasible, paged)
+
+
 def test_recursion_is_only_a_bound() -> None:
     """A checkpoint that is dropped early makes room for a larger one; the recursion never does."""
     sizes, cycles = [12, 24, 24, 36, 36, 24], [4, 9, 5, 2, 4, 5]

@@ -6,11 +6,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from acclimate.errors import DoesNotFit, NoSchedule
+from acclimate.errors import DoesNotFit
+from acclimate.estimate import entry_cycles
 from acclimate.passes import LATE_PASSES, Pass
 from acclimate.plan import Plan, arrange, order_calls, plan, put
 from acclimate.program import Program, prune, verify
-from acclimate.recompute import recompute
+from acclimate.recompute import Saving, save_ram
 from acclimate.stream import Streaming
 from acclimate.targets import Memory, Target
 from acclimate.tune import select_kernels
@@ -42,14 +43,41 @@ class Wanted:
         target: the device.
         limits: budgets by memory name [B], `ram` for all that changes.
         solver_seconds: limit of the exact packing of an arena.
-        recompute: `auto`, `never`, modules whose activations are dropped, or the share of the arena
-            that may be left, such as `75%`.
+        saving: what may be computed again or wait in a slower memory.
+        ms: time that a step may take, by estimate; None for no limit.
+        mj: energy that a step may take, by estimate; None for no limit.
     """
 
     target: Target
     limits: Mapping[str, int] = field(default_factory=dict)
     solver_seconds: float = 5.0
-    recompute: tuple[str, ...] | str = "never"
+    saving: Saving = field(default_factory=Saving)
+    ms: float | None = None
+    mj: float | None = None
+
+    @property
+    def max_cycles(self) -> int | None:
+        """Cycles of an entry point within time and energy."""
+        clock_hz, uj = self.target.clock_hz, self.target.energy_uj(1.0)
+        most = []
+        if self.ms is not None and clock_hz is not None:
+            most.append(self.ms * clock_hz / 1000.0)
+        if self.mj is not None and uj is not None:
+            most.append(1000.0 * self.mj / uj)
+        return int(min(most)) if most else None
+
+    def late(self, cycles: int) -> str:
+        """What is wrong with a step of so many cycles; empty if it is within time and energy."""
+        if self.max_cycles is None or cycles <= self.max_cycles:
+            return ""
+        found = [f"{cycles:,} cycles"]
+        if self.target.clock_hz is not None:
+            found.append(f"{1000.0 * cycles / self.target.clock_hz:.3g} ms")
+        if (uj := self.target.energy_uj(cycles)) is not None:
+            found.append(f"{uj / 1000.0:.3g} mJ")
+        asked = [f"{self.ms:g} ms"] if self.ms is not None else []
+        asked += [f"{self.mj:g} mJ"] if self.mj is not None else []
+        return f"takes about {', '.join(found)}; the budget is {' and '.join(asked)}"
 
 
 def fit(program: Program, wanted: Wanted) -> tuple[list[Stage], Plan]:
@@ -63,8 +91,14 @@ def fit(program: Program, wanted: Wanted) -> tuple[list[Stage], Plan]:
         The stages, the last one with the program that the plan is for.
 
     Raises:
-        DoesNotFit: a budget or a memory is too small.
+        DoesNotFit: a budget or a memory is too small, or a step takes too long.
     """
+    stages, placed = _fit(program, wanted)
+    _check_time(stages[-1].program, placed, wanted)
+    return stages, placed
+
+
+def _fit(program: Program, wanted: Wanted) -> tuple[list[Stage], Plan]:
     target, limits = wanted.target, wanted.limits
     ordered = verify(order_calls(select_kernels(program, target)))
     stages = [Stage(ORDERED, (), ordered), *run_passes(LATE_PASSES, ordered)]
@@ -90,34 +124,38 @@ def fit(program: Program, wanted: Wanted) -> tuple[list[Stage], Plan]:
 
 def _recomputed(program: Program, wanted: Wanted) -> list[Stage]:
     """The stage that trades cycles for RAM, if it is wanted."""
-    ram_bytes, modules = wanted.limits.get("ram"), wanted.recompute
-    if modules == "never" or (modules == "auto" and ram_bytes is None):
+    if not wanted.saving.wanted:
         return []
-    whole = prune(program)
-    if isinstance(modules, str) and modules.endswith("%"):
-        ram_bytes = _share_bytes(whole, int(modules[:-1]), wanted.solver_seconds)
-    try:
-        changed, schedule = recompute(
-            whole,
-            ram_bytes=ram_bytes,
-            modules=() if isinstance(modules, str) else modules,
-            pack_seconds=wanted.solver_seconds,
-        )
-    except NoSchedule as error:
-        if not isinstance(modules, str) or not modules.endswith("%"):
-            raise
-        hint = f"a larger share than recompute={modules!r}, or train fewer layers"
-        raise NoSchedule(error.what, found=error.found, hint=hint) from None
+    whole, target, limits = prune(program), wanted.target, wanted.limits
+    room, outer = _fast_room(target, limits), None
+    if room is not None and wanted.saving.recompute == "auto" and _wanted_bytes(whole) > room:
+        outer = _usable([memory for memory in target.memories if memory.writable][1], limits)
+    changed, schedule = save_ram(
+        whole,
+        target,
+        limits,
+        wanted.saving,
+        room_bytes=outer,
+        max_cycles=wanted.max_cycles,
+        seconds=wanted.solver_seconds,
+    )
     if not schedule.entries:
         return []
     return [Stage("recompute", tuple(str(schedule).splitlines()), verify(changed))]
 
 
-def _share_bytes(program: Program, percent: int, seconds: float) -> int:
-    """RAM with so many percent of the arena that the program has now."""
-    planned = plan(program, seconds=seconds)
-    arena_bytes = planned.arena_bytes
-    return planned.ram_bytes - arena_bytes + arena_bytes * percent // 100
+def _check_time(program: Program, placed: Plan, wanted: Wanted) -> None:
+    """A step is within the budgets of time and energy, by estimate."""
+    if wanted.max_cycles is None:
+        return
+    for name, entry in program.entries.items():
+        late = wanted.late(entry_cycles(program, entry, placed, wanted.target))
+        if late:
+            raise DoesNotFit(
+                f"{name} of {program.name} {late}",
+                found="an estimate; `acclimate run` counts",
+                hint="train fewer layers, or allow more RAM where activations are computed again",
+            )
 
 
 def _streamed(

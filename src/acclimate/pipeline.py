@@ -17,6 +17,7 @@ from acclimate.firmware import Firmware
 from acclimate.fit import ORDERED, Stage, Wanted, fit, run_passes
 from acclimate.lower import ENTRIES, Optimizer, decompositions, find_optimizer, lower
 from acclimate.passes import PASSES
+from acclimate.recompute import Saving
 from acclimate.targets import Target, find_target
 
 
@@ -37,6 +38,7 @@ class Job:
     update: UpdatePolicy | None = None
     solver_seconds: float = 5.0
     recompute: str | Sequence[str] = "never"
+    page: str = "never"
 
     def run(self) -> Firmware:
         """Captures, lowers and fits the model.
@@ -65,8 +67,9 @@ class Job:
         stages = [Stage("fold_batch_norm", folded, program)]
         stages += run_passes(PASSES, stages[-1].program)
         title = f"{type(model).__name__}, trained by {rule.describe()}"
-        limits, again = limits_of(device, self.budget), _recompute(self.recompute)
-        return _fit(stages, Wanted(device, limits, self.solver_seconds, again), rule.lr, title)
+        saving = _saving(self.recompute, self.page)
+        wanted = wanted_of(device, self.budget, self.solver_seconds, saving)
+        return _fit(stages, wanted, rule.lr, title)
 
 
 def compile(
@@ -84,6 +87,7 @@ def compile(
     update: UpdatePolicy | None = None,
     solver_seconds: float = 5.0,
     recompute: str | Sequence[str] = "never",
+    page: str = "never",
 ) -> Firmware:
     """Compiles a model into C that predicts and learns.
 
@@ -98,14 +102,17 @@ def compile(
         cores: how many of its cores run a step; all by default.
         name: prefix of every C symbol.
         entries: functions to write, of predict, train, accumulate, apply.
-        budget: {"ram": "48 kB"}, or a size per memory of the target, {"l1": "32 kB"}; an error if
-            the program needs more.
+        budget: {"ram": "48 kB"}, or a size per memory of the target, {"l1": "32 kB"}; "ms" and "mj"
+            limit time and energy of a step by estimate. An error if the program needs more.
         seed: first seed of dropout.
         update: what learns in place of what requires grad, e.g. ac.Head(); see docs/policies.md.
         solver_seconds: limit of the exact packing of the arena.
-        recompute: `auto` computes activations again where the RAM budget would not be met
+        recompute: `auto` computes activations again where the budget or the memories would not do
             otherwise; `never` does not; `75%` leaves at most that much of the arena; names of
             modules drop the activations of these.
+        page: `auto` lets activations wait in another memory of the device where one would not do
+            otherwise; `never` does not; `75%` leaves at most that much of the arena. With
+            `recompute` beside it the cheaper of the two is taken for each activation.
 
     Returns:
         Firmware to run, export and report.
@@ -127,6 +134,7 @@ def compile(
         update,
         solver_seconds,
         recompute,
+        page,
     )
     try:
         return job.run()
@@ -139,7 +147,7 @@ def _with_policies(error: DoesNotFit, job: Job) -> DoesNotFit:
     from acclimate.policy import fitting_policies  # upwards, for those whose program is too large
 
     # A share of its own arena is no limit that another policy could meet.
-    shared = isinstance(job.recompute, str) and is_share(job.recompute)
+    shared = any(isinstance(x, str) and is_share(x) for x in (job.recompute, job.page))
     found = () if shared else fitting_policies(job)
     if not found:
         return error
@@ -156,6 +164,7 @@ def retarget(
     budget: Mapping[str, str | int] | None = None,
     solver_seconds: float = 5.0,
     recompute: str | Sequence[str] = "never",
+    page: str = "never",
 ) -> Firmware:
     """The same training step for another device, without capturing the model again.
 
@@ -166,6 +175,7 @@ def retarget(
         budget: as for `compile`.
         solver_seconds: as for `compile`.
         recompute: as for `compile`.
+        page: as for `compile`.
 
     Raises:
         AcclimateError: unknown target, too many cores, or a memory that is too small.
@@ -173,7 +183,7 @@ def retarget(
     names = [stage.name for stage in firmware.stages]
     stages = list(firmware.stages[: names.index(ORDERED)])
     device = _device(target, cores)
-    fitting = Wanted(device, limits_of(device, budget), solver_seconds, _recompute(recompute))
+    fitting = wanted_of(device, budget, solver_seconds, _saving(recompute, page))
     return _fit(stages, fitting, firmware.lr, firmware.title)
 
 
@@ -202,6 +212,52 @@ def _check_options(name: str, entries: Sequence[str]) -> None:
         )
 
 
+def wanted_of(
+    device: Target,
+    budget: Mapping[str, str | int] | None,
+    seconds: float = 0.0,
+    saving: Saving | None = None,
+) -> Wanted:
+    """What a program has to fit: the options of `compile`, checked.
+
+    Raises:
+        BadOption: a budget is no size, time or energy, or the device has no such memory or clock.
+    """
+    times = {key: _number(budget, key, device) for key in TIMES if key in (budget or {})}
+    return Wanted(device, limits_of(device, budget), seconds, saving or Saving(), **times)
+
+
+def _number(budget: Mapping[str, str | int] | None, key: str, device: Target) -> float:
+    """A budget of time or energy, on a device that has a clock, or a power."""
+    text = str((budget or {})[key]).strip().lower().removesuffix(key)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if value <= 0.0:
+        hint = f"budget={{{key!r}: 20}}"
+        raise BadOption(f"the budget {key}={text} is not a positive number", hint=hint)
+    known = device.clock_hz if key == "ms" else device.energy_uj(1.0)
+    if known is None:
+        what = "clock" if key == "ms" or device.clock_hz is None else "power"
+        raise BadOption(
+            f"a budget in {key} needs a device with a known {what}",
+            found=f"{device.machine} has none",
+            hint="--target gap9",
+        )
+    return value
+
+
+def _saving(recompute: str | Sequence[str], page: str) -> Saving:
+    """Both options, checked."""
+    if page not in ("auto", "never") and not is_share(page):
+        raise BadOption(
+            f"page={page!r} is neither 'auto' nor 'never' nor a share such as '75%'",
+            hint="page='auto'",
+        )
+    return Saving(_recompute(recompute), page)
+
+
 def _recompute(choice: str | Sequence[str]) -> tuple[str, ...] | str:
     """`never`, `auto`, `75%`, or names of modules."""
     if isinstance(choice, str):
@@ -225,6 +281,7 @@ _WORDS = (
     "union unsigned void volatile while main arena ac"
 )
 _RESERVED = frozenset(_WORDS.split())
+TIMES = ("ms", "mj")  # of a step: budgets that are no memories
 _UNITS = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "kib": 1024, "mib": 1024**2}
 
 
@@ -243,8 +300,11 @@ def limits_of(device: Target, budget: Mapping[str, str | int] | None) -> dict[st
     names = [memory.name for memory in device.memories if memory.writable] or ["ram"]
     limits = {}
     for key, size in (budget or {}).items():
+        if key in TIMES:
+            continue
         if key not in {*names, "ram"}:
-            raise BadOption(f"unknown memory {key!r} in the budget", hint=nearest(key, names))
+            allowed = [*names, *TIMES]
+            raise BadOption(f"unknown memory {key!r} in the budget", hint=nearest(key, allowed))
         limits[key] = size_bytes(str(size), f"budget={{{key!r}: '48 kB'}}")
     return limits
 

@@ -29,6 +29,7 @@ def compile_verb(
     kit: options.Kit = "cmake",
     budget: options.Budget = None,
     recompute: options.Recompute = None,
+    page: options.Page = None,
     point: options.Point = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace a folder of other files.")
@@ -42,7 +43,9 @@ def compile_verb(
     find_kit(kit)  # before the work
     if weights not in _WEIGHTS:
         raise BadOption(f"unknown form of weights {weights!r}", hint=nearest(weights, _WEIGHTS))
-    choices = options.Choices(target, loss, optimizer, lr, name, entries, budget, recompute, point)
+    choices = options.Choices(
+        target, loss, optimizer, lr, name, entries, budget, recompute, point, page
+    )
     firmware = options.compile_task(options.load_with(spec, choices))
     with working(f"writing {out}"):
         firmware.export(out, kit=kit, weights=weights, force=force)

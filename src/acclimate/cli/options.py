@@ -49,7 +49,13 @@ Name = Annotated[
 Entries = Annotated[
     str | None, typer.Option(help="Functions to write: predict,train,accumulate,apply.")
 ]
-Budget = Annotated[str | None, typer.Option(help="ram=48kB: an error if it needs more.")]
+Budget = Annotated[
+    str | None,
+    typer.Option(
+        help="ram=48kB, or a size per memory, l1=32kB,l2=1MB; ms=20 and mj=0.5 limit a step by"
+        " estimate. An error if it needs more."
+    ),
+]
 Recompute = Annotated[
     str | None,
     typer.Option(
@@ -58,9 +64,16 @@ Recompute = Annotated[
         " dropped."
     ),
 ]
+Page = Annotated[
+    str | None,
+    typer.Option(
+        help="auto: activations wait in another memory of the device if the arena needs it; 75%:"
+        " until it is that much of what it was. With --recompute, the cheaper of both."
+    ),
+]
 Point = Annotated[
     str | None,
-    typer.Option(help="A point of `acclimate plan`: what learns, e.g. last-2, all+recompute-75."),
+    typer.Option(help="A point of `acclimate plan`: what learns, e.g. last-2, all+page-75."),
 ]
 Kit = Annotated[str, typer.Option(help="Kind of project: cmake, pulp-sdk or arduino.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -80,6 +93,7 @@ class Choices:
     budget: str | None = None
     recompute: str | None = None
     point: str | None = None
+    page: str | None = None
 
 
 def load_with(spec: str, choices: Choices) -> Task:
@@ -120,6 +134,8 @@ def _options(task: Task, choices: Choices) -> dict[str, Any]:
         options["budget"] = _budget(choices.budget)
     if choices.recompute is not None:
         options["recompute"] = _recompute(choices.recompute)
+    if choices.page is not None:
+        options["page"] = choices.page
     if choices.point is not None:
         options |= _point(task, choices)
     return options
@@ -129,14 +145,16 @@ def _point(task: Task, choices: Choices) -> dict[str, Any]:
     """What learns and what is computed again, by the name of both."""
     from acclimate.report.choices import find_choice
 
-    if choices.recompute is not None:
-        raise BadOption(
-            "a point says what is computed again",
-            found=f"--point {choices.point} --recompute {choices.recompute}",
-            hint=f"--point {str(choices.point).partition('+')[0]}+recompute-75",
-        )
+    base = str(choices.point).partition("+")[0]
+    for way, asked in (("recompute", choices.recompute), ("page", choices.page)):
+        if asked is not None:
+            raise BadOption(
+                "a point says what is computed again or paged",
+                found=f"--point {choices.point} --{way} {asked}",
+                hint=f"--point {base}+{way}-75",
+            )
     found = find_choice(str(choices.point), task.plans, task.options.get("update"))
-    return {"update": found.update, "recompute": found.recompute}
+    return {"update": found.update, "recompute": found.recompute, "page": found.page}
 
 
 def _recompute(text: str) -> str | list[str]:
@@ -147,8 +165,11 @@ def _recompute(text: str) -> str | list[str]:
 
 
 def _budget(text: str) -> dict[str, str]:
-    """`ram=48kB` -> {"ram": "48kB"}."""
-    memory, equals, size = text.partition("=")
-    if not equals or not size:
-        raise BadOption(f"the budget {text!r} names no size", hint="--budget ram=48kB")
-    return {memory.strip(): size.strip()}
+    """`ram=48kB,ms=20` -> {"ram": "48kB", "ms": "20"}."""
+    found = {}
+    for part in text.split(","):
+        name, equals, size = part.partition("=")
+        if not equals or not size:
+            raise BadOption(f"the budget {part!r} names no size", hint="--budget ram=48kB")
+        found[name.strip()] = size.strip()
+    return found

@@ -39,6 +39,7 @@ def report_verb(
     entries: options.Entries = None,
     budget: options.Budget = None,
     recompute: options.Recompute = None,
+    page: options.Page = None,
     point: options.Point = None,
     as_json: options.Json = False,
 ) -> None:
@@ -48,7 +49,9 @@ def report_verb(
 
     if on == "host":
         raise BadOption("the host counts no cycles", hint="--measure for its milliseconds")
-    choices = options.Choices(target, loss, optimizer, lr, name, entries, budget, recompute, point)
+    choices = options.Choices(
+        target, loss, optimizer, lr, name, entries, budget, recompute, point, page
+    )
     task = for_device(options.load_with(spec, choices), on, cores)
     firmware = options.compile_task(task)
     milliseconds = None

@@ -55,6 +55,7 @@ def run_verb(
     entries: options.Entries = None,
     budget: options.Budget = None,
     recompute: options.Recompute = None,
+    page: options.Page = None,
     point: options.Point = None,
     as_json: options.Json = False,
 ) -> None:
@@ -62,7 +63,9 @@ def run_verb(
     from acclimate.report.simulated import step_cycles
     from acclimate.report.steps import Run, run_document, run_text
 
-    choices = options.Choices(target, loss, optimizer, lr, name, entries, budget, recompute, point)
+    choices = options.Choices(
+        target, loss, optimizer, lr, name, entries, budget, recompute, point, page
+    )
     task = for_device(options.load_with(spec, choices), on, cores)
     firmware = options.compile_task(task)
     own = own_device(firmware.target)

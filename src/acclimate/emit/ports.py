@@ -12,8 +12,9 @@ _FOLDER = Path(__file__).parent / "port"
 
 
 def needs_port(plan: Plan) -> bool:
-    """True if the C asks for port.h: several cores run it, or its data lie in several memories."""
-    return bool(plan.places) or cores_of(plan) > 1
+    """True if the C asks for port.h: for several cores or memories, or for copies between these."""
+    copies = any(entry.team.channels for entry in plan.entries.values())
+    return bool(plan.places) or copies or cores_of(plan) > 1
 
 
 def cores_of(plan: Plan) -> int:

@@ -77,8 +77,24 @@ def assign(
     touched = Counter(view.buffer for call in program.calls() for view in call.views)
     tensors = [b for b in program.buffers.values() if b.role.persistent]
     tensors.sort(key=lambda b: (-touched[b.name], b.size_bytes))
-    wanted = [_Wanted(arena_name(m), size, True, m) for m, size in arenas.items() if size]
-    wanted += [_Wanted(b.name, b.size_bytes, b.role is not Role.FROZEN, b.memory) for b in tensors]
+    failed = ""
+    # What is touched often comes first; where that leaves gaps, what is large.
+    for order in (tensors, sorted(tensors, key=lambda b: -b.size_bytes)):
+        wanted = [_Wanted(arena_name(m), size, True, m) for m, size in arenas.items() if size]
+        wanted += [
+            _Wanted(b.name, b.size_bytes, b.role is not Role.FROZEN, b.memory) for b in order
+        ]
+        result, missing = _fill(wanted, memories, limits)
+        if not missing:
+            return result
+        failed = failed or missing
+    raise _too_large(program, arenas, tensors, memories, limits, failed)
+
+
+def _fill(
+    wanted: Sequence[_Wanted], memories: Sequence[Memory], limits: Mapping[str, int]
+) -> tuple[dict[str, str], str]:
+    """Memory names by name, and the name of the first thing that finds no place."""
     room = {m.name: min(m.usable_bytes, limits.get(m.name, m.usable_bytes)) for m in memories}
     constants = {m.name for m in memories if not m.writable}
     order = [m.name for m in memories]
@@ -94,8 +110,8 @@ def assign(
                 result[want.name] = memory
                 break
         else:
-            raise _too_large(program, arenas, tensors, memories, limits, want.name)
-    return result
+            return result, want.name
+    return result, ""
 
 
 def _too_large(

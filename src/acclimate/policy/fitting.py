@@ -32,7 +32,8 @@ def fitting_policies(job: Job) -> tuple[tuple[Policy, int], ...]:
             continue
         try:
             # NOTE: a job does not ask for policies when it fails, so this ends.
-            firmware = replace(job, update=policy, recompute="never", solver_seconds=0.0).run()
+            kept = replace(job, update=policy, recompute="never", page="never", solver_seconds=0.0)
+            firmware = kept.run()
         except AcclimateError:  # too large as well, or the model has no biases or no second layer
             if isinstance(policy, Head):
                 break  # nothing that is tried later needs less

@@ -8,25 +8,27 @@ from dataclasses import replace
 
 import numpy as np
 
-from acclimate.kernels.loop.op import IDENTITY, MAP, Map
+from acclimate.kernels.copy.op import COPY, Copy
 from acclimate.kernels.op import DTYPES
-from acclimate.program import Buffer, Call, Program, Role, View
+from acclimate.program import Buffer, Call, Phase, Program, Role, View
 from acclimate.recompute.graph import Graph, Unit
 from acclimate.recompute.step import Solution
 
 
-def apply_schedule(program: Program, graph: Graph, solution: Solution) -> Program:
+def apply_schedule(program: Program, graph: Graph, solution: Solution, memory: str = "") -> Program:
     """The program with one entry point that follows a schedule.
 
     Before: a = conv(x); b = conv(a); ...; da = conv_bwd(db, a). After: a = conv(x); b = conv(a);
-    ...; a_again = conv(x); da = conv_bwd(db, a_again). The memory of `a` is free in between.
+    ...; a_again = conv(x); da = conv_bwd(db, a_again). The memory of `a` is free in between. A node
+    that is paged comes from `a_page`, static in a slower memory, to which it is copied in between.
 
     Args:
         program: that the graph was built from.
         graph: of one of its entry points.
         solution: a schedule for `graph.step`.
+        memory: where paged nodes wait.
     """
-    writer = _Writer(program, graph)
+    writer = _Writer(program, graph, memory)
     calls = tuple(writer.calls(solution))
     changed = program.with_entry(replace(graph.entry, calls=calls), writer.buffers)
     return replace(changed, values={**program.values, **writer.pages()})
@@ -35,8 +37,8 @@ def apply_schedule(program: Program, graph: Graph, solution: Solution) -> Progra
 class _Writer:
     """Knows under which name every value is to be found."""
 
-    def __init__(self, program: Program, graph: Graph) -> None:
-        self.graph, self.buffers = graph, dict(program.buffers)
+    def __init__(self, program: Program, graph: Graph, memory: str) -> None:
+        self.graph, self.buffers, self.memory = graph, dict(program.buffers), memory
         self.owner = {unit.name: unit for unit in graph.units}
         self.place = {name: name for name in self.owner}
         # The value that took over the memory of a node stays there when the node comes back.
@@ -95,18 +97,20 @@ class _Writer:
         """The copy of a node to the slower memory."""
         name = self.graph.units[node].name
         self.paged[name] = self.new(name, "page", Role.PAGE)
-        return self.copy(self.place[name], self.paged[name], "page_out")
+        return self.copy(self.place[name], self.paged[name], inward=False)
 
     def load(self, name: str) -> Call:
         """The copy of a node from the slower memory."""
         self.place[name] = self.new(name, "again")
-        return self.copy(self.paged[name], self.place[name], "page_in")
+        return self.copy(self.paged[name], self.place[name], inward=True)
 
-    def copy(self, source: str, target: str, label: str) -> Call:
+    def copy(self, source: str, target: str, *, inward: bool) -> Call:
+        """A copy that a DMA may make while the calls run on; the plan says who waits for it."""
         buffer = self.buffers[target]
         views = [View(name, (buffer.size,), (1,)) for name in (target, source)]
-        attrs = Map((IDENTITY,), (buffer.size,), label)
-        return Call(MAP, (views[0],), (views[1],), attrs, source=buffer.source)
+        phase = Phase.BACKWARD if inward else Phase.FORWARD
+        attrs = Copy((buffer.size,), inward)
+        return Call(COPY, (views[0],), (views[1],), attrs, phase, buffer.source)
 
     def new(self, like: str, word: str, role: Role | None = None) -> str:
         """A buffer as another one, under a name of its own."""
@@ -118,7 +122,9 @@ class _Writer:
         while name in self.buffers:
             count += 1
             name = f"{stem}{count}"
-        self.buffers[name] = replace(self.buffers[like], name=name, role=role)
+        old = self.buffers[like]
+        memory = self.memory if role is Role.PAGE else old.memory
+        self.buffers[name] = replace(old, name=name, role=role, memory=memory)
         return name
 
     def pages(self) -> dict[str, np.ndarray]:

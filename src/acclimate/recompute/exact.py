@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import chain, combinations
 
@@ -75,15 +76,26 @@ def recursion_cycles(
     return None if total is None else total - sum(cycles)
 
 
-def search_cycles(step: Step, ram_bytes: int, paging: Paging | None = None) -> int | None:
+def search_cycles(
+    step: Step, ram_bytes: int, paging: Paging | None = None, again: bool = True
+) -> int | None:
     """Extra cycles of the best schedule: the shortest path through all states.
 
     A state is a place in the step and the nodes that are in RAM there. Moves are to drop a node, to
     compute or load the node whose turn it is or to pass it by, and to run the call of a stage.
 
+    Args:
+        step: the training step.
+        ram_bytes: the budget.
+        paging: the slower memory, if nodes may wait there.
+        again: nodes may be computed again.
+
     Returns:
         None where no schedule is within the budget.
     """
+    if not again:
+        # Too late for all of them.
+        step = replace(step, nodes=tuple(replace(node, last_stage=-1) for node in step.nodes))
     count = len(step.nodes)
     sets = chain.from_iterable(combinations(range(count), n) for n in range(count + 1))
     results = []

@@ -10,34 +10,37 @@ Source: the idea of moving checkpoints is that of DaCapo, doi 10.1145/3609121.
 
 from __future__ import annotations
 
-from acclimate.recompute.step import Solution, Step, measure, total_bytes
+from acclimate.recompute.step import Paging, Solution, Step, measure, total_bytes
 
 
-def greedy(step: Step, ram_bytes: int | None, dropped: frozenset[int]) -> Solution | None:
+def greedy(
+    step: Step, ram_bytes: int | None, dropped: frozenset[int], paging: Paging | None = None
+) -> Solution | None:
     """A schedule of low peak; it may be over the budget.
 
     Args:
         step: the training step.
         ram_bytes: budget; None for no limit, 0 for the least that is found.
         dropped: nodes that the forward pass may not keep.
+        paging: where dropped nodes wait; without it they are computed again.
 
     Returns:
-        None where a dropped node can never be computed again.
+        None where a dropped node can never be computed again, or there is no room for it to wait.
     """
     budget = 1 << 60 if ram_bytes is None else ram_bytes
-    best = follow(step, dropped, budget)
+    best = follow(step, dropped, budget, paging)
     if best is None:
         return None
-    cost = _rank(step, best, budget)
+    cost = _rank(step, best, budget, paging)
     while cost[0] > 0:
         found = None
         for node in range(len(step.nodes)):
             if node in dropped:
                 continue
-            candidate = follow(step, dropped | {node}, budget)
+            candidate = follow(step, dropped | {node}, budget, paging)
             if candidate is None:
                 continue
-            rank = _rank(step, candidate, budget)
+            rank = _rank(step, candidate, budget, paging)
             if rank < cost:
                 found, best, cost = node, candidate, rank
         if found is None:
@@ -46,13 +49,15 @@ def greedy(step: Step, ram_bytes: int | None, dropped: frozenset[int]) -> Soluti
     return best
 
 
-def _rank(step: Step, solution: Solution, budget: int) -> tuple[int, int]:
+def _rank(step: Step, solution: Solution, budget: int, paging: Paging | None) -> tuple[int, int]:
     """Bytes over the budget, then extra cycles."""
-    cost = measure(step, solution)
+    cost = measure(step, solution, paging)
     return max(0, cost.peak_bytes - budget), cost.cycles
 
 
-def follow(step: Step, dropped: frozenset[int], budget: int) -> Solution | None:
+def follow(
+    step: Step, dropped: frozenset[int], budget: int, paging: Paging | None = None
+) -> Solution | None:
     """The schedule in which the forward pass does not keep some nodes; None if there is none."""
     last = {node: n for n, stage in enumerate(step.stages) for node in stage.needs}
     present = {node for node in last if node not in dropped}
@@ -62,7 +67,9 @@ def follow(step: Step, dropped: frozenset[int], budget: int) -> Solution | None:
         kept.append(frozenset(present))
         again: set[int] = set()
         for need in sorted(stage.needs - present):
-            if not _compute(step, number, need, present | again, again):
+            if paging is not None:
+                again.add(need)
+            elif not _compute(step, number, need, present | again, again):
                 return None
         computed.append(frozenset(again))
         there = (present | again) - stage.overwrites
@@ -72,7 +79,12 @@ def follow(step: Step, dropped: frozenset[int], budget: int) -> Solution | None:
             if use < len(step.stages) and _room(step, present | {node}, number, use, budget):
                 present.add(node)
     none = (frozenset[int](),) * len(step.stages)
-    return Solution(tuple(kept), tuple(computed), none)
+    if paging is None:
+        return Solution(tuple(kept), tuple(computed), none)
+    saved = frozenset[int]().union(*computed)
+    if total_bytes(step, saved) > paging.size_bytes:
+        return None
+    return Solution(tuple(kept), none, tuple(computed), saved)
 
 
 def _compute(step: Step, stage: int, node: int, there: set[int], again: set[int]) -> bool:

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from acclimate.errors import BadOption, NoSchedule, nearest
-from acclimate.plan import plan
+from acclimate.plan import Plan, plan
 from acclimate.program import Program
 from acclimate.recompute.apply import apply_schedule
 from acclimate.recompute.graph import CallCost, Graph, build_graph, estimate_cycles
 from acclimate.recompute.schedule import Schedule, describe_schedule
 from acclimate.recompute.solve import Limits, solve
-from acclimate.recompute.step import Paging, Solution, measure
+from acclimate.recompute.step import Paging, Solution, measure, total_bytes
 
 # Packing may leave holes that the schedule does not know of; then it is asked for less.
 _ATTEMPTS = 6
@@ -29,9 +29,11 @@ def recompute(
     max_cycles: int | None = None,
     max_energy: int | None = None,
     paging: Paging | None = None,
+    again: bool = True,
     minimize: str = "cycles",
     seconds: float = 4.0,
     pack_seconds: float = 5.0,
+    planned: Plan | None = None,
 ) -> tuple[Program, Schedule]:
     """Computes activations again where the arena is too large.
 
@@ -47,9 +49,11 @@ def recompute(
         max_cycles: of an entry point.
         max_energy: of an entry point.
         paging: a slower memory in which activations may wait.
+        again: activations may be computed again; else they can only wait.
         minimize: `cycles` or `energy`.
         seconds: of the solver for each schedule, in its own deterministic seconds.
         pack_seconds: of the exact packing, as `seconds` of `plan`.
+        planned: the plan of the program, where it is known.
 
     Returns:
         The program, and what was decided.
@@ -59,7 +63,7 @@ def recompute(
             one.
         BadOption: a module has no activations.
     """
-    planned = plan(program, seconds=pack_seconds)
+    planned = planned or plan(program, seconds=pack_seconds)
     names, graphs = tuple(modules), {}
     for name, entry in program.entries.items():
         graphs[name] = build_graph(program, entry, cost, energy)
@@ -67,20 +71,27 @@ def recompute(
     # A budget for the arena alone; what is static does not depend on the schedule.
     static_bytes = planned.ram_bytes - planned.arena_bytes
     arena_bytes = None if ram_bytes is None else ram_bytes - static_bytes
-    limits = Limits(arena_bytes, max_cycles, max_energy, paging, frozenset(), minimize, seconds)
+    limits = Limits(
+        arena_bytes, max_cycles, max_energy, paging, again, frozenset(), minimize, seconds
+    )
     tasks = [
         _Task(graph, replace(limits, dropped=_nodes_of(graph, names)), pack_seconds)
         for graph in graphs.values()
     ]
-    changed, schedules = program, []
+    changed, schedules, left = program, [], paging
     for task in tasks:
         before_bytes = planned.entries[task.name].arena_bytes
         if not task.limits.dropped and (arena_bytes is None or before_bytes <= arena_bytes):
             continue
+        task = replace(task, limits=replace(task.limits, paging=left))
         written = _within(changed, task)
         if written is None:
             raise _does_not_fit(program, tasks, static_bytes)
         changed, found = written.program, written.solution
+        if left is not None:
+            # Pages of one entry point are not those of another.
+            taken = total_bytes(task.graph.step, found.saved)
+            left = replace(left, size_bytes=left.size_bytes - taken)
         arenas = (before_bytes, written.arena_bytes)
         entry = changed.entries[task.name]
         schedules.append(describe_schedule(task.graph, found, paging, entry, arenas))
@@ -111,7 +122,8 @@ class _Written:
 
 
 def _write(program: Program, task: _Task, solution: Solution) -> _Written:
-    changed = apply_schedule(program, task.graph, solution)
+    memory = task.limits.paging.memory if task.limits.paging else ""
+    changed = apply_schedule(program, task.graph, solution, memory)
     alone = replace(changed, entries={task.name: changed.entries[task.name]})
     return _Written(changed, solution, plan(alone, seconds=task.pack_seconds).arena_bytes)
 
@@ -178,11 +190,20 @@ def _does_not_fit(program: Program, tasks: Sequence[_Task], static_bytes: int) -
     least_bytes = needed[name] + static_bytes
     asked = (tasks[0].limits.ram_bytes or 0) + static_bytes
     return NoSchedule(
-        f"{name} needs {least_bytes:,} B of RAM even if activations are computed again;"
+        f"{name} needs {least_bytes:,} B of RAM even with activations {_done(tasks[0].limits)};"
         f" the budget is {asked:,} B",
         found=f"arena {needed[name]:,} B, static {static_bytes:,} B",
         hint=f"budget={{'ram': {least_bytes}}}, or train fewer layers",
     )
+
+
+def _done(limits: Limits) -> str:
+    """What happens to activations that are not kept."""
+    late = "" if limits.cycles is None else f" within {limits.cycles:,} cycles"
+    if limits.paging is None:
+        return f"computed again{late}" if limits.again else f"kept, for want of a place{late}"
+    room = f"paged to {limits.paging.size_bytes:,} B of {limits.paging.memory or 'slower memory'}"
+    return f"computed again or {room}{late}" if limits.again else f"{room}{late}"
 
 
 def _inside(module: str, name: str) -> bool:

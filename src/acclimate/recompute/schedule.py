@@ -54,6 +54,7 @@ class EntrySchedule:
         extra_macs: beyond those.
         extra_energy: beyond that of all calls once, in its own unit.
         proven: no schedule within the limits is cheaper.
+        memory: in which what is paged waits.
     """
 
     entry: str
@@ -66,12 +67,20 @@ class EntrySchedule:
     extra_macs: int
     extra_energy: int
     proven: bool
+    memory: str = ""
+
+    @property
+    def page_bytes(self) -> int:
+        """What waits in the slower memory."""
+        return sum(row.size_bytes for row in self.rows if row.paged)
 
     def __str__(self) -> str:
         wide = max((len(row.name) for row in self.rows), default=0)
         slower = _percent(self.extra_cycles, self.cycles)
+        place = f" in {self.memory}" if self.memory else ""
+        pages = f" pages {self.page_bytes:,} B{place}," if self.page_bytes else ""
         head = (
-            f"{self.entry}: arena {self.before_bytes:,} B -> {self.arena_bytes:,} B,"
+            f"{self.entry}: arena {self.before_bytes:,} B -> {self.arena_bytes:,} B,{pages}"
             f" cycles {slower}, MACs {_percent(self.extra_macs, self.macs)}"
             f"{', no schedule is cheaper' if self.proven else ''}"
         )
@@ -84,6 +93,16 @@ class Schedule:
     """The schedules of those entry points that compute something again."""
 
     entries: tuple[EntrySchedule, ...] = ()
+
+    @property
+    def pages(self) -> bool:
+        """True if something waits in the slower memory."""
+        return any(row.paged for entry in self.entries for row in entry.rows)
+
+    @property
+    def extra_cycles(self) -> int:
+        """Of all entry points."""
+        return sum(entry.extra_cycles for entry in self.entries)
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.entries)) or "nothing is computed again"
@@ -123,6 +142,7 @@ def describe_schedule(
         sum(call.macs for call in changed.calls) - macs,
         cost.energy,
         solution.proven,
+        paging.memory if paging else "",
     )
 
 

@@ -15,7 +15,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from acclimate.recompute.greedy import greedy
-from acclimate.recompute.step import Paging, Solution, Step, keep_all, measure, trim
+from acclimate.recompute.step import (
+    Paging,
+    Solution,
+    Step,
+    keep_all,
+    measure,
+    total_bytes,
+    trim,
+)
 
 _WORD_BYTES = 4
 
@@ -29,6 +37,7 @@ class Limits:
         cycles: of the whole step; None for no limit.
         energy: of the whole step; None for no limit.
         paging: the slower memory, if nodes may wait there.
+        again: nodes may be computed again.
         dropped: nodes that the forward pass may not keep.
         minimize: `cycles`, `energy` or `ram`.
         seconds: of the solver, in its own deterministic seconds.
@@ -38,6 +47,7 @@ class Limits:
     cycles: int | None = None
     energy: int | None = None
     paging: Paging | None = None
+    again: bool = True
     dropped: frozenset[int] = frozenset()
     minimize: str = "cycles"
     seconds: float = 4.0
@@ -64,7 +74,11 @@ def solve(step: Step, limits: Limits) -> Solution | None:
     model = _Model(cp_model.CpModel(), step, limits)
     model.build()
     smallest = 0 if limits.minimize == "ram" else None
-    start = greedy(step, limits.ram_bytes if smallest is None else smallest, limits.dropped)
+    aim = limits.ram_bytes if smallest is None else smallest
+    # A quick start that either computes or pages; the model mixes both.
+    start = None
+    if limits.again or limits.paging is not None:
+        start = greedy(step, aim, limits.dropped, None if limits.again else limits.paging)
     if start is not None:
         model.hint(start)
     solver = cp_model.CpSolver()
@@ -79,6 +93,9 @@ def solve(step: Step, limits: Limits) -> Solution | None:
 
 def _fits(step: Step, solution: Solution, limits: Limits) -> bool:
     cost = measure(step, solution, limits.paging)
+    pages = limits.paging.size_bytes if limits.paging else 0
+    if total_bytes(step, solution.saved) > pages:
+        return False
     return (
         (limits.ram_bytes is None or cost.peak_bytes <= limits.ram_bytes)
         and (limits.cycles is None or step.cycles + cost.cycles <= limits.cycles)
@@ -126,7 +143,7 @@ class _Model:
             for stage in range(last + 1):
                 if stage or node not in self.limits.dropped:
                     self.kept[stage, node] = new(f"keep{stage}.{node}")
-                if stage <= self.step.nodes[node].last_stage:
+                if self.limits.again and stage <= self.step.nodes[node].last_stage:
                     self.computed[stage, node] = new(f"compute{stage}.{node}")
                 if paging is not None:
                     self.loaded[stage, node] = new(f"load{stage}.{node}")

@@ -117,11 +117,13 @@ class Paging:
         cycles_per_byte: of a copy in either direction.
         energy_per_byte: of a copy in either direction.
         size_bytes: that nodes may take there.
+        memory: its name; empty where the device has no names for its memories.
     """
 
     cycles_per_byte: float = 1.0
     energy_per_byte: float = 1.0
     size_bytes: int = 1 << 40
+    memory: str = ""
 
     def cycles(self, node: Node) -> int:
         """Of one copy of a node."""

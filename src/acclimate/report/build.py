@@ -115,7 +115,7 @@ def _entry(program: Program, entry: Entry, plan: EntryPlan, host_ms: float | Non
 def _layer(program: Program, calls: Sequence[Call], number: int, live_bytes: int) -> CallRow:
     tiles = [call for call in calls if not isinstance(call.attrs, Copy)]
     copies = [call for call in calls if isinstance(call.attrs, Copy)]
-    call = tiles[0]
+    call = (tiles or copies)[0]
     return CallRow(
         number=number,
         phase=call.phase,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names of training steps: `last-2`, `head`, `all+recompute-75`, and what each stands for."""
+"""Names of training steps: `last-2`, `head`, `all+page-75`, and what each stands for."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from acclimate.policy import All, BiasOnly, Head, Last
 from acclimate.policy.draft import Draft
 
 OWN = "own"  # what learns without any point: the policy of the user, or what requires grad
-LEVELS = (75, 50)  # percent of the arena that recomputing may leave
+LEVELS = (75, 50)  # percent of the arena that may be left
+# What happens to activations that are not kept: `either` is the cheaper of the two for each.
+WAYS = ("recompute", "page", "either")
 _FIXED: Mapping[str, UpdatePolicy] = {
     "all": All(),
     "bias": BiasOnly(),
@@ -24,26 +26,40 @@ _FIXED: Mapping[str, UpdatePolicy] = {
 }
 _LAST = re.compile(r"last-([1-9]\d*)")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
-_AGAIN = re.compile(r"(?P<base>.+)\+recompute-(?P<percent>[1-9]\d?)")
+_LESS = re.compile(rf"(?P<base>.+)\+(?P<way>{'|'.join(WAYS)})(?:-(?P<percent>[1-9]\d?))?")
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What learns, and what is computed again.
+    """What learns, and what happens to activations that are not kept.
 
     Args:
         name: that can be typed.
         update: what learns; None for what requires grad.
-        recompute: as for `compile`: `never`, or a share of the arena such as `75%`.
+        recompute: as for `compile`: `never`, `auto`, or a share of the arena such as `75%`.
+        page: as for `compile`, alike.
     """
 
     name: str
     update: UpdatePolicy | None
     recompute: str = "never"
+    page: str = "never"
 
-    def again(self, percent: int) -> Choice:
-        """The same with activations computed again until so much of the arena is left."""
-        return Choice(f"{self.name}+recompute-{percent}", self.update, f"{percent}%")
+    def less(self, way: str, percent: int | None = None) -> Choice:
+        """The same with less RAM.
+
+        Args:
+            way: of `WAYS`.
+            percent: of the arena that is left; None for as much as the device has.
+        """
+        name = f"{self.name}+{way}" + ("" if percent is None else f"-{percent}")
+        much = "auto" if percent is None else f"{percent}%"
+        return Choice(
+            name,
+            self.update,
+            recompute="never" if way == "page" else much,
+            page="never" if way == "recompute" else much,
+        )
 
 
 def find_choice(
@@ -53,23 +69,28 @@ def find_choice(
 
     Args:
         name: `all`, `last-2`, `head`, `bias`, `bias-head`, `own` or a key of `plans`; with
-            `+recompute-75` behind it activations are computed again.
+            `+recompute-75` behind it activations are computed again, with `+page-75` they wait in
+            another memory, with `+either-75` the cheaper of both; without a number as far as the
+            device needs it.
         plans: further policies by name.
         own: policy of the name `own`.
 
     Raises:
         BadOption: there is no such name; suggests the nearest one.
     """
-    again = _AGAIN.fullmatch(name)
-    base = again["base"] if again else name
+    less = _LESS.fullmatch(name)
+    base = less["base"] if less else name
     last = _LAST.fullmatch(base)
     known = {OWN: own, **_FIXED, **plans}
     if base not in known and not last:
         bases = [*known, "last-2"]
-        names = [*bases, *(f"{base}+recompute-{level}" for base in bases for level in LEVELS)]
+        ends = [f"{way}-{level}" for way in WAYS for level in LEVELS]
+        names = [*bases, *(f"{base}+{end}" for base in bases for end in ends)]
         raise BadOption(f"there is no point {name!r}", hint=nearest(name, names))
     choice = Choice(base, Last(int(last[1])) if last else known[base])
-    return choice.again(int(again["percent"])) if again else choice
+    if not less:
+        return choice
+    return choice.less(less["way"], int(less["percent"]) if less["percent"] else None)
 
 
 def check_plans(plans: Mapping[str, UpdatePolicy]) -> None:

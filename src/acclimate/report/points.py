@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from acclimate.errors import BadOption, nearest
 from acclimate.firmware import Firmware
 from acclimate.pipeline import Job, compile
+from acclimate.program import Role
 from acclimate.report.choices import Choice
 from acclimate.report.front import pareto_front
 
@@ -58,7 +59,7 @@ class Cost:
 
     Args:
         rooms: by memory, fastest first.
-        parts: bytes of RAM by what they are for: arena, parameter, state, ...
+        parts: bytes of RAM by what they are for: arena, parameter, state, page, ...
         flash_bytes: constants, and initial values that are not all zero; without code.
         macs: multiply-accumulates of a step.
         cycles: of a step, an estimate.
@@ -76,8 +77,8 @@ class Cost:
 
     @property
     def ram_bytes(self) -> int:
-        """Arena and all static data that lie in RAM."""
-        return sum(self.parts.values())
+        """Arena and static data that lie in RAM, without what waits in a slower memory."""
+        return sum(size for part, size in self.parts.items() if part != str(Role.PAGE))
 
 
 @dataclass(frozen=True)
@@ -86,12 +87,13 @@ class Point:
 
     Args:
         name: that can be typed: `acclimate compile ... --point NAME`.
-        choice: what learns, and what is computed again.
+        choice: what learns, and what is computed again or paged.
         trained: parameters that learn.
         cost: None where it could not even be laid out.
-        extra_percent: cycles more than without recomputing; None where nothing is recomputed.
+        extra_percent: cycles more than with all activations kept; None where they are.
         large: the largest buffers in the memories that are too small.
         refusal: why it does not fit; empty where it does.
+        late: the part of it that is about time and energy.
         front: no other point that fits is better in RAM, cycles and trained parameters.
         job: what compiles it.
     """
@@ -103,6 +105,7 @@ class Point:
     extra_percent: float | None = None
     large: tuple[Large, ...] = ()
     refusal: str = ""
+    late: str = ""
     front: bool = False
     job: Job | None = field(default=None, repr=False, compare=False)
 
@@ -133,6 +136,7 @@ class Point:
             update=self.choice.update,
             solver_seconds=job.solver_seconds,
             recompute=self.choice.recompute,
+            page=self.choice.page,
         )
 
 
@@ -145,7 +149,7 @@ class Survey:
         title: model and optimizer.
         target: name of the device, with its changes.
         version: of acclimate.
-        points: from most to least that learns; recomputing points behind theirs.
+        points: from most to least that learns; those with less RAM behind theirs.
     """
 
     name: str

@@ -6,21 +6,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
+from acclimate.estimate import STEPS, entry_cycles
 from acclimate.firmware import Firmware
-from acclimate.kernels.copy.op import Copy
-from acclimate.kernels.op import bytes_of
 from acclimate.plan import arena_name, assign, live_bytes
-from acclimate.program import Entry, Role
+from acclimate.program import Role
 from acclimate.report.build import flash_bytes
 from acclimate.report.points import Cost, Large, Room
 from acclimate.report.training_memory import short_name
-from acclimate.stream import call_cycles
 from acclimate.targets import Target
 
 BUDGET = "budget"  # the limit of all RAM together
 _ALIGN_BYTES = 8
 _SHOWN = 3
-_STEPS = ("train", "accumulate")
 
 
 def cost_of(firmware: Firmware, target: Target, limits: Mapping[str, int]) -> Cost:
@@ -31,8 +28,9 @@ def cost_of(firmware: Firmware, target: Target, limits: Mapping[str, int]) -> Co
         target: whose memories there are.
         limits: budgets by memory [B], `ram` for all RAM.
     """
-    entry = next(firmware.program.entries[n] for n in _STEPS if n in firmware.program.entries)
-    cycles = step_cycles_estimate(entry, target)
+    program = firmware.program
+    entry = next(program.entries[n] for n in STEPS if n in program.entries)
+    cycles = entry_cycles(program, entry, firmware.plan, target)
     energy_uj = target.energy_uj(cycles)
     return Cost(
         rooms=tuple(_rooms(firmware, target, limits)),
@@ -43,19 +41,6 @@ def cost_of(firmware: Firmware, target: Target, limits: Mapping[str, int]) -> Co
         milliseconds=None if target.clock_hz is None else 1000.0 * cycles / target.clock_hz,
         energy_mj=None if energy_uj is None else energy_uj / 1000.0,
     )
-
-
-def step_cycles_estimate(entry: Entry, target: Target) -> int:
-    """Cycles of a step: of its calls, or of the copies beside them where these take longer."""
-    work = sum(call_cycles(call, target.cores) for call in entry.calls)
-    if target.cluster is None:
-        return round(work)
-    copied = sum(
-        bytes_of("f32", call.outputs[0].size)
-        for call in entry.calls
-        if isinstance(call.attrs, Copy) and call.outputs[0] is not None
-    )
-    return round(max(work, copied / target.cluster.dma_bytes_per_cycle))
 
 
 def _places(firmware: Firmware) -> dict[str, str]:

@@ -194,4 +194,5 @@ def _places(firmware: Firmware) -> str:
     tensors = ", ".join(f"{size:,} B in {memory}" for memory, size in sorted(sizes.items()))
     parts = [f"arena of {' and '.join(arenas)}"] if arenas else []
     parts += [f"tensors {tensors}"] if tensors else []
-    return "; ".join([*parts, *(["parts copied to l1 by the DMA"] if program.copies else [])])
+    tiled = program.copies and firmware.target.cluster is not None
+    return "; ".join([*parts, *(["parts copied to l1 by the DMA"] if tiled else [])])

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,8 +13,9 @@ import acclimate
 from acclimate.capture import Update, UpdatePolicy, split_example
 from acclimate.errors import BadOption, DoesNotFit, NoSchedule, NothingToTrain
 from acclimate.firmware import Firmware
-from acclimate.pipeline import Job, limits_of, retarget
-from acclimate.report.choices import LEVELS, Choice, check_plans, list_choices
+from acclimate.pipeline import TIMES, Job, limits_of, retarget, wanted_of
+from acclimate.recompute import can_page
+from acclimate.report.choices import LEVELS, WAYS, Choice, check_plans, list_choices
 from acclimate.report.points import Cost, Point, Survey, with_front
 from acclimate.report.shortfall import cost_of, largest_in, refusal_of
 from acclimate.targets import Target, find_target
@@ -45,7 +46,7 @@ def survey(
         exact: pack every arena with the solver, as `compile` does; it takes minutes. Without it
             the RAM of a point may be a little more than what compiling it takes.
         progress: told (done, total, name of the point).
-        options: of `compile`; `update` is the point `own`, `recompute` does not count.
+        options: of `compile`; `update` is the point `own`, `recompute` and `page` do not count.
 
     Returns:
         Points with their costs, those that do not fit too, and the Pareto front.
@@ -55,7 +56,7 @@ def survey(
     """
     named = dict(plans or {})
     check_plans(named)
-    job = Job(model, example, target=target, **{**options, "recompute": "never"})
+    job = Job(model, example, target=target, **{**options, "recompute": "never", "page": "never"})
     if not set(job.entries) - {"predict"}:
         raise BadOption("nothing learns in predict alone", hint="entries=('predict', 'train')")
     seen = _Seen(job, exact, progress or _silent)
@@ -102,7 +103,7 @@ class _Seen:
             yield from self._levels(choice, _count(update))
 
     def _levels(self, choice: Choice, trained: int) -> Iterator[Point]:
-        """A choice that keeps all activations, then those that compute some of them again."""
+        """A choice that keeps all activations, then those that take less RAM."""
         # What does not depend on the device is done once, for one that holds everything.
         job = replace(self.job, target="portable", cores=None, budget=None, solver_seconds=0.0)
         captured = replace(job, update=choice.update).run()
@@ -114,21 +115,34 @@ class _Seen:
         arena = kept.cost.parts.get("arena", 0) if kept.cost else 0
         if kept.cost and arena < _WORTH * kept.cost.ram_bytes:
             return
-        for percent in LEVELS:
-            again = choice.again(percent)
-            self.progress(0, 0, again.name)
-            point = self._point(again, trained, captured)
-            if point is None:  # no order of calls takes so little
+        levels = LEVELS if kept.fits else (None,)  # as far as the device needs it
+        for percent in levels:
+            seen: list[Point] = []
+            for way in WAYS if can_page(self.target) else WAYS[:1]:
+                less = choice.less(way, percent)
+                self.progress(0, 0, less.name)
+                point = self._less(less, trained, captured, kept)
+                if point is None:
+                    continue
+                if way == "either" and not _cheapest(point, seen):
+                    continue
+                seen.append(point)
+            yield from seen
+            if not seen:  # no order of calls takes so little
                 return
-            if kept.cost and point.cost:
-                if point.cost.ram_bytes >= kept.cost.ram_bytes:
-                    return
-                more = 100.0 * (point.cost.cycles / max(kept.cost.cycles, 1) - 1.0)
-                point = replace(point, extra_percent=more)
-            yield point
+
+    def _less(self, choice: Choice, trained: int, captured: Firmware, kept: Point) -> Point | None:
+        """A point with less RAM than one that keeps everything; None if there is none."""
+        point = self._point(choice, trained, captured)
+        if point is None or not (kept.cost and point.cost):
+            return point
+        if point.cost.ram_bytes >= kept.cost.ram_bytes:
+            return None
+        more = 100.0 * (point.cost.cycles / max(kept.cost.cycles, 1) - 1.0)
+        return replace(point, extra_percent=more)
 
     def _point(self, choice: Choice, trained: int, captured: Firmware) -> Point | None:
-        """A choice with its cost; None if activations cannot be computed again that way."""
+        """A choice with its cost; None if RAM cannot be saved that way."""
         try:
             firmware = self._fit(captured, choice, self.target, self.job.budget)
         except NoSchedule:
@@ -143,7 +157,12 @@ class _Seen:
     ) -> Firmware:
         seconds = self.job.solver_seconds if self.exact else 0.0
         return retarget(
-            captured, target, budget=budget, solver_seconds=seconds, recompute=choice.recompute
+            captured,
+            target,
+            budget=budget,
+            solver_seconds=seconds,
+            recompute=choice.recompute,
+            page=choice.page,
         )
 
     def _refused(
@@ -154,7 +173,7 @@ class _Seen:
         inner = {
             name: size
             for name, size in (self.job.budget or {}).items()
-            if name not in ("ram", large_memory)
+            if name not in ("ram", large_memory, *TIMES)
         }
         try:
             firmware = self._fit(captured, choice, spacious, inner)
@@ -164,12 +183,19 @@ class _Seen:
             return Point(choice.name, choice, trained, None, refusal=reason, job=self.job)
         cost: Cost = cost_of(firmware, self.target, self._limits())
         large = largest_in(firmware, cost, self.target)
-        why = refusal_of(cost, large) or error.what
-        return Point(choice.name, choice, trained, cost, None, large, why, job=self.job)
+        late = wanted_of(self.target, self.job.budget).late(cost.cycles)
+        why = "; ".join(text for text in (refusal_of(cost, large), late) if text) or error.what
+        return Point(choice.name, choice, trained, cost, None, large, why, late, job=self.job)
 
     def _limits(self) -> Mapping[str, int]:
         """Budgets in bytes."""
         return limits_of(self.target, self.job.budget)
+
+
+def _cheapest(point: Point, others: Sequence[Point]) -> bool:
+    """True if a point takes fewer cycles than all others, or is the only one that fits."""
+    costs = [other.cost.cycles for other in others if other.cost and other.fits]
+    return point.cost is not None and all(point.cost.cycles < cycles for cycles in costs)
 
 
 def _spacious(target: Target) -> tuple[Target, str]:

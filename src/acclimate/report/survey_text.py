@@ -11,7 +11,7 @@ from acclimate.report.text import align, number
 
 _FORMAT = 1
 NOTE = "cycles, ms and mJ are estimates; * no other point that fits is better in RAM, cycles and"
-_NOTE_END = "trained parameters; RAM is without stack"
+_NOTE_END = "trained parameters; RAM is without stack and without what is paged"
 
 
 def survey_text(survey: Survey) -> str:
@@ -103,6 +103,7 @@ def _point(point: Point) -> dict[str, Any]:
         "name": point.name,
         "update": None if update is None else repr(update),
         "recompute": point.choice.recompute,
+        "page": point.choice.page,
         "trained_parameters": point.trained,
         "fits": point.fits,
         "front": point.front,

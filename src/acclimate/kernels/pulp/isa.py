@@ -249,30 +249,32 @@ def cycles(nodes: Sequence[Node], core: Core, times: Mapping[str, int] | None = 
 
     An instruction takes an issue slot. A load costs one more if the next instruction needs it, a
     floating-point operation the FPU's latency more, a taken branch two more. Branches count as
-    taken; hardware loops need a known count. A loop takes at least the time that its share of an
-    FPU needs, and fetches all of its lines in every round if the instruction cache is smaller.
+    taken; hardware loops need a known count. Floating-point operations wait for other cores at a
+    shared FPU. A loop fetches all of its lines in every round if the instruction cache is smaller.
 
     Args:
         nodes: the code.
         core: that runs it.
         times: how often a loop in software runs, by the label that its last branch jumps to.
     """
-    total, at = 0.0, 0
+    inner, own, uses, at = 0.0, 0.0, 0, 0
     before: Instruction | None = None
     while at < len(nodes):
         node = nodes[at]
         at += 1
         if isinstance(node, Label) and times and node.name in times:
             end = _end(nodes, at, node.name)
-            total += times[node.name] * cycles(nodes[at:end], core, times)
+            inner += times[node.name] * _round(nodes[at:end], core, times)
             at = end
         elif isinstance(node, HardwareLoop):
             assert node.count is not None
-            total += 1 + node.count * _round(node, core)
+            own += 1
+            inner += node.count * _round(node.body, core)
         elif isinstance(node, Instruction):
-            total += 1 + _waits(node, before, core)
+            own += 1 + _waits(node, before, core)
+            uses += node.name.endswith(".s")
         before = node if isinstance(node, Instruction) else None
-    return total
+    return inner + _shared(own, uses, core.cores_per_fpu)
 
 
 def _end(nodes: Sequence[Node], start: int, label: str) -> int:
@@ -295,13 +297,25 @@ def _waits(node: Instruction, before: Instruction | None, core: Core) -> int:
     return waits
 
 
-def _round(loop: HardwareLoop, core: Core) -> float:
+def _round(body: Sequence[Node], core: Core, times: Mapping[str, int] | None = None) -> float:
     """Cycles of one round of a loop."""
-    spent = cycles(loop.body, core)
-    if core.cores_per_fpu > 1:
-        uses = sum(i.name.endswith(".s") for i in instructions(loop.body))
-        spent = max(spent, uses * core.cores_per_fpu)
-    code_bytes = _INSTRUCTION_BYTES * size(loop.body)
+    spent = cycles(body, core, times)
+    code_bytes = _INSTRUCTION_BYTES * size(body)
     if core.icache_bytes and code_bytes > core.icache_bytes:
         spent += code_bytes / _LINE_BYTES * core.icache_miss_cycles
     return spent
+
+
+def _shared(own: float, uses: int, sharers: float) -> float:
+    """Cycles of code that takes `own` of them alone, where several cores use one FPU as often.
+
+    Cores are customers of a closed queue: they are elsewhere for the other instructions, and wait
+    for those that are at the FPU already.
+
+    Source: mean value analysis, Reiser and Lavenberg, J. ACM 27(2), 1980.
+    """
+    waiting, response = 0.0, float(uses)
+    for customers in range(1, round(sharers) + 1):
+        response = uses * (1.0 + waiting)
+        waiting = customers * response / max(own - uses + response, 1.0)
+    return own - uses + response
