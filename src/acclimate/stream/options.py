@@ -16,6 +16,7 @@ from acclimate.stream.tiling import Stream, Tiling, Unit, tilings
 _ENOUGH = 8  # tilings that need less than this share of the memory are not cut further
 _REFINED = 4  # cuts of each family whose kernels are written before one is taken
 _MOST_AHEAD = 2
+_TRUST = 1.25  # words of the outer memory one by one must be faster by so much than tiles
 _EARLY = 0.8  # of the first fetch is hidden behind the unit before
 
 Cycles = npt.NDArray[np.float64]
@@ -74,7 +75,7 @@ class Options:
     _known: dict[tuple[_Key, Set[str]], list[Option]] = field(default_factory=dict)
 
     def of(self, unit: Unit, inner: Set[str], room: int) -> list[Option]:
-        """Options of a unit that fit, the fastest first; one on the outer memory if none does.
+        """Options of a unit that fit, the fastest first; one works on the outer memory.
 
         Args:
             unit: calls with their kernels.
@@ -87,7 +88,10 @@ class Options:
         if key not in self._known:
             self._known[key] = sorted(self._all(unit, inner), key=lambda o: o.cycles)
         fitting = [o for o in self._known[key] if o.staged_bytes <= room]
-        return fitting or [self._direct(unit, inner)]
+        direct = self._direct(unit, inner)
+        if fitting and fitting[0].cycles <= _TRUST * direct.cycles:
+            return [*fitting, direct]
+        return [direct, *fitting]
 
     def refined(
         self,
@@ -124,8 +128,10 @@ class Options:
         for tiling in later if best is None else ():
             exact = self._exact(tiling, inner, spare, rings)
             if exact.staged_bytes <= room:
-                return exact
-        return best or self._direct(unit, inner)
+                best = exact
+                break
+        direct = self._direct(unit, inner)
+        return best if best and best.cycles <= _TRUST * direct.cycles else direct
 
     def _all(self, unit: Unit, inner: Set[str]) -> list[Option]:
         for crossed in (False, True):  # two dims are cut only where one is not enough

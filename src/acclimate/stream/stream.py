@@ -34,7 +34,7 @@ class Streaming:
         self._chooser = Chooser(target)
         self._options = Options(program.buffers, Costs(target, self._chooser), room)
         entries = program.entries.items()
-        self._units = {name: _numbered(units_of(e, self._options)) for name, e in entries}
+        self._units = {name: units_of(e, self._options) for name, e in entries}
 
     def write(self, room: int) -> tuple[Program, list[str]]:
         """Gives every buffer its memory and brings what calls need into the fast one.
@@ -56,12 +56,6 @@ class Streaming:
         tiled = replace(self._program, buffers=writer.buffers, entries=entries)
         chosen = select_kernels(tiled, self._target, chooser=self._chooser)
         return _place_scratch(chosen, room, fast, outer), writer.changes
-
-
-def _numbered(units: Sequence[Unit]) -> list[Unit]:
-    """Every call knows its number, in the order in which the units are computed."""
-    count = itertools.count()
-    return [tuple(replace(call, origin=next(count)) for call in unit) for unit in units]
 
 
 def _place_scratch(program: Program, room: int, fast: str, outer: str) -> Program:
@@ -106,14 +100,16 @@ class _Writer:
         flat: list[Call] = []
         spare = 0  # bytes that the unit before leaves for what this one fetches first
         rings: tuple[Ring, ...] = ()  # of the unit before that had tiles
+        count = itertools.count()
         for number, unit in enumerate(units):
+            origins = [next(count) for _ in unit]
             inner = self.stays.inner(entry, number)
             left = self.stays.left(entry, number)
             kinds = [(ring.buffer.size_bytes, ring.slots) for ring in rings]
             option = self.options.refined(unit, inner, left, spare, kinds)
             if sum(ring.buffer.size_bytes for ring in rings) > left:
                 rings = ()
-            tiles = self._tiles(entry, unit, option, inner, rings)
+            tiles = self._tiles(entry, unit, origins, option, inner, rings)
             rings = tiles.rings or rings
             near = {
                 stay.buffer: View.whole(twin)
@@ -122,10 +118,11 @@ class _Writer:
             }
             starts = [s for s in twins if s.first == number and s.fills]
             ends = [s for s in twins if s.written == number and s.spills]
-            first = [_whole(twins[s], s, True, unit[0]) for s in starts]
+            head = replace(unit[0], origin=origins[0])
+            first = [_whole(twins[s], s, True, head) for s in starts]
             first += [call.map_views(near) for call in tiles.first]
             rest = [call.map_views(near) for call in tiles.rest]
-            rest += [_whole(twins[s], s, False, unit[0]) for s in ends]
+            rest += [_whole(twins[s], s, False, head) for s in ends]
             self._append(flat, first, spare)
             flat += rest
             spare = left - option.staged_bytes
@@ -147,13 +144,21 @@ class _Writer:
         return found
 
     def _tiles(
-        self, entry: str, unit: Unit, option: Option, inner: set[str], rings: Sequence[Ring]
+        self,
+        entry: str,
+        unit: Unit,
+        origins: Sequence[int],
+        option: Option,
+        inner: set[str],
+        rings: Sequence[Ring],
     ) -> Tiles:
         if option.tiling is None:
-            return Tiles((), unit)
-        numbers = "_".join(str(call.origin) for call in unit)
+            return Tiles(
+                (), tuple(replace(c, origin=n) for c, n in zip(unit, origins, strict=True))
+            )
+        numbers = "_".join(map(str, origins))
         stem = f"{entry}.call_{numbers}"
-        tiles = expand(stem, option.tiling, inner, self.program.buffers, self.fast, rings)
+        tiles = expand(stem, option.tiling, origins, inner, self.program.buffers, self.fast, rings)
         self.buffers |= {ring.buffer.name: ring.buffer for ring in tiles.rings}
         if len(option.tiling.tiles) > 1:
             cuts = " ".join(f"{dim}={length}" for dim, length in option.tiling.cuts)
