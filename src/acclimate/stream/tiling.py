@@ -236,7 +236,9 @@ def _lengths(axis: Axis, shares: Sequence[int]) -> list[int]:
     for share in shares:
         part = -(-grains // share)
         step = next((step for step in _STEPS if part >= step), 1)
-        found |= dict.fromkeys((-(-part // step) * step * axis.grain, part * axis.grain))
+        found[-(-part // step) * step * axis.grain] = None
+        if part % 2 == 0 or grains % part == 0:
+            found[part * axis.grain] = None
     return sorted((length for length in found if length < axis.size), reverse=True)
 
 
