@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from torch import nn
 
 import acclimate as ac
+from acclimate.models import REGISTRY
 from acclimate.plan import Lifetime, dependencies, live_bytes, order_calls, peak_bytes
 from acclimate.plan.arena import greedy, height, pack
 from acclimate.program import Buffer, Phase, Role
+from acclimate.report.bench_cluster import compile_step
 
 
 def life(name: str, size: int, first: int, last: int) -> Lifetime:
@@ -123,3 +125,34 @@ def test_fusions_shrink_the_training_step() -> None:
     assert peak_bytes(fused, fused.entries["train"].calls) < before
     gradients = [b for b in firmware.program.buffers.values() if b.name.endswith((".dw", "_dw"))]
     assert gradients == []  # plain SGD with batch 1 has no gradient buffer
+
+
+SLOW = ("gru", "lstm", "upydnet", "deep_autoencoder", "dscnn_m")  # to compile
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in REGISTRY],
+)
+def test_arenas_are_within_two_percent_of_what_is_alive_at_once(name: str) -> None:
+    for entry in compile_step(name, "host").plan.entries.values():
+        for memory, arena in entry.arenas.items():
+            assert arena.bound_bytes <= arena.size_bytes <= 1.02 * arena.bound_bytes, memory
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ae_tiny",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("dscnn_s", "deep_autoencoder")),
+    ],
+)
+def test_so_are_those_of_every_memory_of_a_step_in_tiles(name: str) -> None:
+    plan = compile_step(name, "pulp-cluster").plan
+    gaps = [
+        arena.size_bytes / arena.bound_bytes - 1
+        for entry in plan.entries.values()
+        for arena in entry.arenas.values()
+    ]
+    assert len(gaps) >= 2
+    assert max(gaps) <= 0.02

@@ -76,7 +76,7 @@ def test_both_arenas_are_shown(tiled: ac.Firmware, report: Report) -> None:
     page = report.html()
     assert "arena in l2" in page and ".tiled {" in page and ".tile {" in page
     text = report.text(calls=True)
-    assert f"arena of train: {train.arenas['l1']:,} B in l1" in text and "copied [B]" in text
+    assert f"arena of train: {train.arenas['l1']:,} B in l1 (gap " in text and "copied [B]" in text
     listed = json.loads(report.json())["entries"]["train"]
     assert listed["arenas"]["l1_bytes"] == train.arenas["l1"]
     data = conditions(tiled, find_target("pulp-cluster"))["data"]

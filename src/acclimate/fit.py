@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from acclimate.errors import DoesNotFit
 from acclimate.estimate import entry_cycles
 from acclimate.passes import LATE_PASSES, Pass
-from acclimate.plan import Plan, arrange, order_calls, plan, put
+from acclimate.plan import Plan, arrange, order_calls, plan, put, with_teams
 from acclimate.program import Program, prune, verify
 from acclimate.recompute import Saving, save_ram
 from acclimate.stream import Streaming
@@ -17,6 +17,7 @@ from acclimate.targets import Memory, Target
 from acclimate.tune import select_kernels
 
 ORDERED = "order_calls"  # the first stage that depends on the target
+_ALIGN_BYTES = 8  # of an arena, and of a tensor that lies outside
 _PORT_BYTES = 768  # of the fast memory: what a port keeps of the copies that are under way
 
 
@@ -171,15 +172,18 @@ def _streamed(
             hint=f"--budget {fast}=4kB",
         )
     streaming = Streaming(whole, target, room)
-    budget = room
+    room -= room % _ALIGN_BYTES
+    budget, least = room, _ALIGN_BYTES
     while True:
         tiled, changes = streaming.write(budget)
         rooms = {fast: room - _static_bytes(tiled, fast)}
-        placed = arrange(verify(tiled), seconds=seconds, cores=target.cores, rooms=rooms)
+        placed = arrange(tiled, seconds=seconds, rooms=rooms)
         over = _aligned(placed.arenas.get(fast, 0)) - rooms[fast]
         if over <= 0:
             break
-        budget -= over
+        # Other stays and tiles may leave the same gap: every turn gives up twice as much.
+        budget, least = budget - max(over, least), 2 * least
+    placed = with_teams(verify(tiled), placed, target.cores)
     ram, memories, limits = wanted.limits.get("ram"), target.memories, wanted.limits
     placed = put(tiled, placed, ram_bytes=ram, memories=memories, limits=limits)
     return [*stages, Stage("stream", tuple(changes), tiled)], placed
@@ -220,4 +224,4 @@ def _static_bytes(program: Program, memory: str) -> int:
 
 
 def _aligned(size_bytes: int) -> int:
-    return -(-size_bytes // 8) * 8
+    return -(-size_bytes // _ALIGN_BYTES) * _ALIGN_BYTES

@@ -13,6 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
+
+Ints = npt.NDArray[np.int64]
+
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?![\w.])")
 _LEAST_TURNS = 3  # shorter ones are as long as the loop around them
 _MOST_STATEMENTS = 64  # of one turn
@@ -59,71 +65,93 @@ class Loop:
 
 def roll(statements: Sequence[Statement]) -> list[Statement | Loop]:
     """Finds loops, at every place the one that saves the most statements."""
+    turns = _Turns(statements)
     found: list[Statement | Loop] = []
     at = 0
     while at < len(statements):
-        loop, length = _longest(statements, at)
-        found.append(loop or statements[at])
-        at += length
+        period, count = turns.best(at)
+        found.append(_loop(statements, at, period, count) if count > 1 else statements[at])
+        at += period * count
     return found
 
 
-def _longest(statements: Sequence[Statement], at: int) -> tuple[Loop | None, int]:
-    """The loop that begins at a statement, and how many statements it replaces."""
-    best: tuple[Loop | None, int] = None, 1
-    saved = 0
-    for period in range(1, min(_MOST_STATEMENTS, (len(statements) - at) // _LEAST_TURNS) + 1):
-        if statements[at].shape != statements[at + period].shape:
-            continue
-        turns = _regular(statements, at, period, _turns(statements, at, period))
-        while turns >= _LEAST_TURNS and (turns - 1) * period > saved:
-            loop = _loop(statements, at, period, turns)
-            if loop:
-                best, saved = (loop, turns * period), (turns - 1) * period
-                break
-            turns -= 1
-    return best
+class _Turns:
+    """How often every run of statements repeats such that the repetitions are a loop.
+
+    All places are looked at together, one period after the other: an entry point may have
+    thousands of statements.
+    """
+
+    def __init__(self, statements: Sequence[Statement]) -> None:
+        known: dict[tuple[bool, str], int] = {}
+        self._shapes = np.array([known.setdefault(s.shape, len(known)) for s in statements])
+        width = max([1, *(len(s.numbers) for s in statements)])
+        # A shape fixes how many numbers there are: the columns behind are 0 in all of its lines.
+        self._numbers = np.zeros((len(statements), width), np.int64)
+        for row, statement in zip(self._numbers, statements, strict=True):
+            row[: len(statement.numbers)] = statement.numbers
+        most = min(_MOST_STATEMENTS, len(statements) // _LEAST_TURNS)
+        self._turns = [self._of_period(period) for period in range(1, most + 1)]
+
+    def best(self, at: int) -> tuple[int, int]:
+        """Statements of a turn, and turns, of the loop that begins at a statement; 1, 1 if none."""
+        found, saved = (1, 1), 0
+        for period, turns in enumerate(self._turns, 1):
+            count = int(turns[at]) if at < len(turns) else 0
+            if count >= _LEAST_TURNS and (count - 1) * period > saved:
+                found, saved = (period, count), (count - 1) * period
+        return found
+
+    def _of_period(self, period: int) -> Ints:
+        """Turns of the loop with so many statements that begins at each statement."""
+        rows = len(self._shapes) // period + 1
+        pad = rows * period - len(self._shapes)
+        shapes = np.append(self._shapes, np.full(pad, -1)).reshape(rows, period)
+        numbers = np.pad(self._numbers, ((0, pad), (0, 0))).reshape(rows, period, -1)
+        same = 1 + _run(shapes[1:] == shapes[:-1], rows)
+        steps = np.diff(numbers, axis=0)
+        regular = 2 + _run(steps[1:] == steps[:-1], rows)
+        for cycle in _CYCLES:
+            again = cycle + _run(numbers[cycle:] == numbers[:-cycle], rows)
+            regular = np.maximum(regular, np.where(_in_turn(numbers, cycle), again, 0))
+        each = np.minimum(same, regular.min(axis=2, initial=rows)).reshape(-1)
+        turns: Ints = sliding_window_view(each[: len(self._shapes)], period).min(axis=1)
+        return turns
 
 
-def _turns(statements: Sequence[Statement], at: int, period: int) -> int:
-    """How often the shapes repeat."""
-    end = at + period
-    while end < len(statements) and statements[end].shape == statements[end - period].shape:
-        end += 1
-    return (end - at) // period
+def _run(holds: npt.NDArray[np.bool_], rows: int) -> Ints:
+    """How many rows from each one on hold, for so many rows; those that are missing do not."""
+    missing = np.zeros((rows - len(holds), *holds.shape[1:]), bool)
+    at = np.arange(rows).reshape(-1, *[1] * (holds.ndim - 1))
+    ends = np.where(np.concatenate([holds, missing]), rows, at)
+    return np.minimum.accumulate(ends[::-1], axis=0)[::-1] - at
 
 
-def _regular(statements: Sequence[Statement], at: int, period: int, turns: int) -> int:
-    """How often the numbers may go on in equal steps, or in turn."""
-    for first in range(at, at + period):
-        numbers = [statements[first + t * period].numbers for t in range(turns)]
-        for values in zip(*numbers, strict=True):
-            steps = (_equal(values, 1, values[1] - values[0]) if turns > 1 else turns,)
-            turns = min(turns, max(*steps, *(_equal(values, cycle, 0) for cycle in _CYCLES)))
-    return turns
+def _in_turn(numbers: Ints, cycle: int) -> npt.NDArray[np.bool_]:
+    """True where the first values of a column are a rotation of low, low + step, ..."""
+    turn = np.stack([numbers[n : len(numbers) - cycle + n + 1] for n in range(cycle)])
+    low, high = turn.min(axis=0), turn.max(axis=0)
+    step = (high - low) // (cycle - 1)
+    place = np.argmin(turn, axis=0)
+    fits = [
+        np.take_along_axis(turn, ((place + n) % cycle)[None], axis=0)[0] == low + n * step
+        for n in range(cycle)
+    ]
+    missing = np.zeros((cycle - 1, *numbers.shape[1:]), bool)
+    return np.concatenate([np.all(fits, axis=0), missing])
 
 
-def _equal(values: Sequence[int], apart: int, step: int) -> int:
-    """How many of the first values differ by `step` from those `apart` before them."""
-    for number in range(apart, len(values)):
-        if values[number] - values[number - apart] != step:
-            return number
-    return len(values)
-
-
-def _loop(statements: Sequence[Statement], at: int, period: int, turns: int) -> Loop | None:
+def _loop(statements: Sequence[Statement], at: int, period: int, turns: int) -> Loop:
     body = []
     for first in range(at, at + period):
         turn = [statements[first + t * period].numbers for t in range(turns)]
         texts = [_expression(values) for values in zip(*turn, strict=True)]
-        if any(text is None for text in texts):
-            return None
-        body.append(statements[first].with_numbers([text for text in texts if text is not None]))
+        body.append(statements[first].with_numbers(texts))
     return Loop(turns, tuple(body))
 
 
-def _expression(values: Sequence[int]) -> str | None:
-    """`128`, `128 + t * 64`, `(t + 1) % 3 * 64`: what the values are, or None."""
+def _expression(values: Sequence[int]) -> str:
+    """`128`, `128 + t * 64`, `(t + 1) % 3 * 64`: what the values are."""
     first, step = values[0], values[1] - values[0]
     if all(value == first + t * step for t, value in enumerate(values)):
         return _sum(first, "t", step)
@@ -134,7 +162,7 @@ def _expression(values: Sequence[int]) -> str | None:
         if rest == 0 and all(v == low + (t + phase) % cycle * step for t, v in enumerate(values)):
             index = f"(t + {phase}) % {cycle}" if phase else f"t % {cycle}"
             return _sum(low, index, step)
-    return None
+    raise AssertionError(f"{values} are neither in steps nor in turn")
 
 
 def _sum(first: int, index: str, step: int) -> str:

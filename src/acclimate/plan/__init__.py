@@ -4,7 +4,7 @@
 from acclimate.plan.lifetimes import Lifetime, lifetimes, live_bytes, peak_bytes
 from acclimate.plan.order import dependencies, order_calls
 from acclimate.plan.placement import arena_name, assign
-from acclimate.plan.plan import Arena, EntryPlan, Plan, arrange, plan, put
+from acclimate.plan.plan import Arena, EntryPlan, Plan, arrange, plan, put, with_teams
 from acclimate.plan.team import Team
 
 __all__ = [
@@ -23,4 +23,5 @@ __all__ = [
     "peak_bytes",
     "plan",
     "put",
+    "with_teams",
 ]

@@ -130,7 +130,7 @@ def plan(
 
     Source: greedy by size, Pisarchyk and Lee, arXiv:2001.03288; the exact packing is CP-SAT.
     """
-    arranged = arrange(program, seconds=seconds, cores=cores)
+    arranged = with_teams(program, arrange(program, seconds=seconds), cores)
     return put(program, arranged, ram_bytes=ram_bytes, memories=memories, limits=limits)
 
 
@@ -138,20 +138,18 @@ def arrange(
     program: Program,
     *,
     seconds: float = 5.0,
-    cores: int = 1,
     rooms: Mapping[str, int] | None = None,
 ) -> Plan:
-    """Gives every arena buffer its offset; see `plan`.
+    """Gives every arena buffer its offset; see `plan`. The cores do not share the calls yet.
 
     Args:
         program: as for `plan`.
         seconds: as for `plan`.
-        cores: as for `plan`.
         rooms: bytes for the arena of a memory, where that is known: what copies take away stays
             there a little longer if there is room.
     """
     entries = {
-        name: _plan_entry(program, entry, seconds, cores, rooms or {})
+        name: _plan_entry(program, entry, seconds, rooms or {})
         for name, entry in program.entries.items()
     }
     static: dict[str, int] = {}
@@ -159,6 +157,26 @@ def arrange(
         if buffer.role.persistent:
             static[buffer.role] = static.get(buffer.role, 0) + buffer.size_bytes
     return Plan(entries, static)
+
+
+def with_teams(program: Program, arranged: Plan, cores: int) -> Plan:
+    """Decides how the cores share the calls, where the buffers have their places."""
+    return replace(
+        arranged,
+        entries={
+            name: replace(
+                entry,
+                team=share_work(
+                    program,
+                    program.entries[name],
+                    entry.offsets,
+                    {memory: arena.size_bytes for memory, arena in entry.arenas.items()},
+                    cores,
+                ),
+            )
+            for name, entry in arranged.entries.items()
+        },
+    )
 
 
 def put(
@@ -176,7 +194,7 @@ def put(
 
 
 def _plan_entry(
-    program: Program, entry: Entry, seconds: float, cores: int, rooms: Mapping[str, int]
+    program: Program, entry: Entry, seconds: float, rooms: Mapping[str, int]
 ) -> EntryPlan:
     lives = lifetimes(program, entry, rooms)
     count = len(entry.calls)
@@ -187,9 +205,7 @@ def _plan_entry(
         found = pack(inside, count, seconds)
         arenas[memory] = Arena(height(inside, found), max(live_bytes(inside, count), default=0))
         offsets |= found
-    sizes = {memory: arena.size_bytes for memory, arena in arenas.items()}
-    team = share_work(program, entry, offsets, sizes, cores)
-    return EntryPlan(tuple(lives), offsets, arenas, tuple(live_bytes(lives, count)), team)
+    return EntryPlan(tuple(lives), offsets, arenas, tuple(live_bytes(lives, count)))
 
 
 def _does_not_fit(program: Program, result: Plan, ram_bytes: int) -> DoesNotFit:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -36,14 +37,19 @@ class Touch:
     words: Words
     writes: bool
 
+    @cached_property
+    def span(self) -> tuple[int, int]:
+        """The first word and the last one."""
+        return int(self.words.min()), int(self.words.max())
+
     def races(self, other: Touch) -> bool:
         """True if both touch a word and one of them writes it."""
         if self.memory != other.memory or not (self.writes or other.writes):
             return False
-        a, b = self.words, other.words
-        if a.min() > b.max() or b.min() > a.max():
+        (low, high), (first, last) = self.span, other.span
+        if low > last or first > high:
             return False
-        return bool(np.intersect1d(a, b).size)
+        return bool(np.intersect1d(self.words, other.words).size)
 
 
 @dataclass

@@ -54,8 +54,9 @@ class View:
     offset: int = 0
 
     def __post_init__(self) -> None:
-        strides = tuple(0 if n == 1 else s for n, s in zip(self.shape, self.strides, strict=True))
-        object.__setattr__(self, "strides", strides)
+        if 1 in self.shape:
+            pairs = zip(self.shape, self.strides, strict=True)
+            object.__setattr__(self, "strides", tuple(0 if n == 1 else s for n, s in pairs))
 
     @staticmethod
     def whole(buffer: Storage) -> View:
@@ -114,11 +115,11 @@ class View:
 
     def slice(self, axis: int, start: int, length: int, step: int = 1) -> View:
         """Every `step`-th element of one axis from `start`."""
-        return replace(
-            self,
-            offset=self.offset + start * self.strides[axis],
-            shape=(*self.shape[:axis], length, *self.shape[axis + 1 :]),
-            strides=(*self.strides[:axis], self.strides[axis] * step, *self.strides[axis + 1 :]),
+        return View(
+            self.buffer,
+            (*self.shape[:axis], length, *self.shape[axis + 1 :]),
+            (*self.strides[:axis], self.strides[axis] * step, *self.strides[axis + 1 :]),
+            self.offset + start * self.strides[axis],
         )
 
     def drop(self, axis: int) -> View:

@@ -109,6 +109,7 @@ def _entry(program: Program, entry: Entry, plan: EntryPlan, host_ms: float | Non
         ),
         host_ms=host_ms,
         arenas={memory: arena.size_bytes for memory, arena in plan.arenas.items() if memory},
+        bounds={memory: arena.bound_bytes for memory, arena in plan.arenas.items() if memory},
     )
 
 

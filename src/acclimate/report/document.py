@@ -92,6 +92,7 @@ def _entry(entry: EntryReport) -> dict[str, Any]:
         "lower_bound_bytes": entry.bound_bytes,
         "gap": entry.gap,
         "arenas": {f"{memory}_bytes": size for memory, size in entry.arenas.items()},
+        "gaps": entry.gaps,
         "macs": entry.macs,
         **{f"{phase}_macs": macs for phase, macs in entry.macs_by_phase().items()},
         "host_ms": entry.host_ms,

@@ -74,6 +74,7 @@ class EntryReport:
         buffers: in the arena, in order of their first call.
         host_ms: measured time of one call of it on this machine, if it was measured.
         arenas: bytes by memory, where buffers are bound to one.
+        bounds: of the arenas, by memory.
     """
 
     name: str
@@ -83,6 +84,7 @@ class EntryReport:
     buffers: tuple[BufferRow, ...]
     host_ms: float | None = None
     arenas: Mapping[str, int] = field(default_factory=dict)
+    bounds: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def copies(self) -> bool:
@@ -93,6 +95,11 @@ class EntryReport:
     def gap(self) -> float:
         """How much larger than the lower bound the arena is; 0 is perfect."""
         return self.arena_bytes / self.bound_bytes - 1.0 if self.bound_bytes else 0.0
+
+    @property
+    def gaps(self) -> dict[str, float]:
+        """The gap in every memory."""
+        return {memory: self.arenas[memory] / size - 1.0 for memory, size in self.bounds.items()}
 
     @property
     def macs(self) -> int:

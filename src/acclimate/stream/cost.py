@@ -16,9 +16,10 @@ from acclimate.targets import Target
 from acclimate.tune import Chooser
 
 _BEGIN_CYCLES = 40  # of a copy: five words to the DMA, and the latency of the outer memory
-GAP_CYCLES = 80  # the DMA waits for the cores, where nothing is fetched two tiles ahead
+GAP_CYCLES = 300  # the DMA waits for the cores, where nothing is fetched two tiles ahead
 MEET_CYCLES = 40  # of a tile: a barrier, and a call
 START_CYCLES = 250  # of a kernel on a tile: registers, remainders, cores that are done early
+TILE_CYCLES = 150  # of one of several tiles: core 0 begins copies and waits for them, all for it
 _ACCESSES = 0.5  # a core's accesses to the fast memory in a cycle
 _C_MAC_CYCLES = 3.0  # a multiply-accumulate of a kernel in C, on one core
 _LOOP_CYCLES = 2.0  # an element of a loop, and the same again for every operand

@@ -107,6 +107,7 @@ def copy_of(region: Region, inner: Buffer, offset: int, inward: bool) -> Call:
 def expand(
     stem: str,
     tiling: Tiling,
+    origins: Sequence[int],
     inner: Set[str],
     buffers: Mapping[str, Buffer],
     fast: str,
@@ -120,6 +121,7 @@ def expand(
     Args:
         stem: begins the names of the new buffers.
         tiling: how it is cut.
+        origins: numbers of the calls of the unit.
         inner: buffers that lie in the fast memory.
         buffers: of the program.
         fast: name of that memory.
@@ -142,13 +144,16 @@ def expand(
     for tile, unit in enumerate(tiling.tiles):
         if tile + ahead < count:
             rest += [copy for stage in stages for copy in stage.fetches(tile + ahead)]
-        rest += [_on_tiles(call, n, tile, stages) for n, call in enumerate(unit)]
+        rest += [
+            replace(_on_tiles(call, n, tile, stages), origin=origins[n])
+            for n, call in enumerate(unit)
+        ]
         rest += [copy for stage in stages for copy in stage.stores(tile)]
     whole = tiling.tiles[0]
 
     def of_unit(calls: Sequence[Call]) -> tuple[Call, ...]:
         return tuple(
-            replace(c, phase=whole[0].phase, source=whole[0].source, origin=whole[0].origin)
+            replace(c, phase=whole[0].phase, source=whole[0].source, origin=origins[0])
             if isinstance(c.attrs, Copy)
             else c
             for c in calls

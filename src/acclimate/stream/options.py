@@ -10,19 +10,20 @@ import numpy as np
 import numpy.typing as npt
 
 from acclimate.program import Buffer, Call
-from acclimate.stream.cost import GAP_CYCLES, MEET_CYCLES, START_CYCLES, Costs
+from acclimate.stream.cost import GAP_CYCLES, MEET_CYCLES, START_CYCLES, TILE_CYCLES, Costs
 from acclimate.stream.tiling import Stream, Tiling, Unit, tilings
 
 _ENOUGH = 8  # tilings that need less than this share of the memory are not cut further
 _REFINED = 4  # cuts of each family whose kernels are written before one is taken
 _MOST_AHEAD = 2
+_TRUST = 1.25  # words of the outer memory one by one must be faster by so much than tiles
 _EARLY = 0.8  # of the first fetch is hidden behind the unit before
 
 Cycles = npt.NDArray[np.float64]
 _Key = tuple[int, ...]  # identities of the calls of a unit
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Option:
     """A tiling with what it needs.
 
@@ -30,11 +31,13 @@ class Option:
         tiling: None where the calls work on the outer memory directly.
         staged_bytes: of the fast memory.
         cycles: of the unit, copies included: an estimate.
+        form: of the tiling, as long as the kernels of its tiles are not known.
     """
 
     tiling: Tiling | None
     staged_bytes: int
     cycles: float
+    form: _Form | None = None
 
 
 @dataclass(frozen=True)
@@ -47,13 +50,21 @@ class _Traffic:
     size: Cycles
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Form:
     """A tiling with what does not depend on where buffers lie."""
 
     tiling: Tiling
     compute: Cycles
     traffic: tuple[_Traffic, ...]
+
+
+@dataclass(frozen=True)
+class _Kernels:
+    """Cycles of every tile, and the scratch, once its kernels are known."""
+
+    compute: Cycles
+    scratch_bytes: int
 
 
 @dataclass
@@ -72,22 +83,38 @@ class Options:
     _units: dict[_Key, Unit] = field(default_factory=dict)  # keeps ids from being reused
     _forms: dict[tuple[_Key, bool], list[_Form]] = field(default_factory=dict)
     _known: dict[tuple[_Key, Set[str]], list[Option]] = field(default_factory=dict)
+    _kernels: dict[int, tuple[Tiling, _Kernels]] = field(default_factory=dict)  # by its tiles
+
+    def best(self, unit: Unit, inner: Set[str], room: int) -> Option:
+        """The fastest option that fits, with the kernels that its tiles will have; see `of`.
+
+        Estimates only say whose kernels to look at first: tiles of some sizes leave cores idle.
+        """
+        while True:
+            found = self.of(unit, inner, room)[0]
+            if found.form is None or found.tiling is None:
+                return found
+            known = self._known[self._place(unit, inner)]
+            at = next(n for n, option in enumerate(known) if option is found)
+            known[at] = self._exact(found.tiling, inner)
+            known.sort(key=lambda option: option.cycles)
 
     def of(self, unit: Unit, inner: Set[str], room: int) -> list[Option]:
-        """Options of a unit that fit, the fastest first; one on the outer memory if none does.
+        """Options of a unit that fit, the fastest first; one works on the outer memory.
 
         Args:
             unit: calls with their kernels.
             inner: buffers that lie in the fast memory.
             room: bytes that are left there.
         """
-        used = {view.buffer for call in unit for view in call.views}
-        inner = frozenset(used & inner)
-        key = _key(unit), inner
+        key = self._place(unit, inner)
         if key not in self._known:
             self._known[key] = sorted(self._all(unit, inner), key=lambda o: o.cycles)
         fitting = [o for o in self._known[key] if o.staged_bytes <= room]
-        return fitting or [self._direct(unit, inner)]
+        direct = self._direct(unit, inner)
+        if fitting and fitting[0].cycles <= _TRUST * direct.cycles:
+            return [*fitting, direct]
+        return [direct, *fitting]
 
     def refined(
         self,
@@ -124,8 +151,14 @@ class Options:
         for tiling in later if best is None else ():
             exact = self._exact(tiling, inner, spare, rings)
             if exact.staged_bytes <= room:
-                return exact
-        return best or self._direct(unit, inner)
+                best = exact
+                break
+        direct = self._direct(unit, inner)
+        return best if best and best.cycles <= _TRUST * direct.cycles else direct
+
+    def _place(self, unit: Unit, inner: Set[str]) -> tuple[_Key, Set[str]]:
+        used = {view.buffer for call in unit for view in call.views}
+        return _key(unit), frozenset(used & inner)
 
     def _all(self, unit: Unit, inner: Set[str]) -> list[Option]:
         for crossed in (False, True):  # two dims are cut only where one is not enough
@@ -145,7 +178,7 @@ class Options:
                 return
             need += self._scratch(unit, form.tiling.tiles[0])
             if need <= self.room:
-                yield Option(tiling, need, self._time(form, form.compute, inner, ahead))
+                yield Option(tiling, need, self._time(form, form.compute, inner, ahead), form)
 
     def _scratch(self, unit: Unit, tile: Unit) -> int:
         """Bytes that the kernels of a tile need besides, if those of the whole need any."""
@@ -187,18 +220,37 @@ class Options:
         )
 
     def _exact(
-        self, tiling: Tiling, inner: Set[str], spare: int, rings: Sequence[tuple[int, int]]
+        self,
+        tiling: Tiling,
+        inner: Set[str],
+        spare: int = 0,
+        rings: Sequence[tuple[int, int]] = (),
     ) -> Option:
-        scratch = max(self.costs.scratch_bytes(call) for tile in tiling.tiles for call in tile)
-        staged_bytes = tiling.staged_bytes(inner) or 0
-        compute = np.array([sum(map(self.costs.cycles, tile)) for tile in tiling.tiles])
-        form = _Form(tiling, compute, self._traffic(tiling))
-        time = self._time(form, compute, inner, tiling.ahead)
+        staged_bytes, kernels = tiling.staged_bytes(inner) or 0, self._kernels_of(tiling)
+        form = _Form(tiling, kernels.compute, self._traffic(tiling))
+        time = self._time(form, form.compute, inner, tiling.ahead)
         waited = [stream for stream in tiling.moved(inner) if stream.moves_in[0]]
         kinds = [(s.slots(tiling.ahead) * s.slot_bytes, s.slots(tiling.ahead)) for s in waited]
-        if staged_bytes <= spare or (kinds and set(kinds) <= set(rings)):
+        if (spare and staged_bytes <= spare) or (kinds and set(kinds) <= set(rings)):
             time -= _EARLY * sum(self.costs.copy(stream.moves_in[0]) for stream in waited)
-        return Option(tiling, staged_bytes + scratch, time)
+        return Option(tiling, staged_bytes + kernels.scratch_bytes, time)
+
+    def _kernels_of(self, tiling: Tiling) -> _Kernels:
+        """What the kernels of the tiles take; both depths of a tiling have the same tiles."""
+        if id(tiling.tiles) not in self._kernels:
+            known: dict[object, tuple[float, int]] = {}
+            each = []
+            for tile in tiling.tiles:
+                like = tuple((*(view.shape for view in c.views), c.accumulate) for c in tile)
+                if like not in known:
+                    cycles = TILE_CYCLES * (len(tiling.tiles) > 1) + sum(
+                        map(self.costs.cycles, tile)
+                    )
+                    known[like] = cycles, max(map(self.costs.scratch_bytes, tile))
+                each.append(known[like])
+            compute, scratch = zip(*each, strict=True)
+            self._kernels[id(tiling.tiles)] = tiling, _Kernels(np.array(compute), max(scratch))
+        return self._kernels[id(tiling.tiles)][1]
 
     def _time(self, form: _Form, compute: Cycles, inner: Set[str], ahead: int) -> float:
         """Cores and both directions of the DMA work side by side, tile after tile."""

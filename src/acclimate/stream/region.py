@@ -81,5 +81,5 @@ def staged(view: View, buffer: Buffer, offset: int = 0) -> View:
 
 def _walked(view: View) -> list[int]:
     """Axes along which the elements differ, by falling stride."""
-    axes = [a for a, (n, s) in enumerate(zip(view.shape, view.strides, strict=True)) if n > 1 and s]
-    return sorted(axes, key=lambda a: -view.strides[a])
+    strides = view.strides  # 0 along axes of size 1
+    return sorted([a for a, s in enumerate(strides) if s], key=lambda a: -strides[a])

@@ -110,8 +110,7 @@ class Stays:
         room = self.left(entry, number) - taken
         if room < 0:
             return float("inf")
-        found = self.options.of(unit, self._inner[entry, number] | more, room)
-        return found[0].cycles if found else float("inf")
+        return self.options.best(unit, self._inner[entry, number] | more, room).cycles
 
     def _saving(self, stay: Stay) -> tuple[float, int]:
         """Cycles that a stay saves, and the number of units that it lasts."""

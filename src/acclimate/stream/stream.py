@@ -34,7 +34,7 @@ class Streaming:
         self._chooser = Chooser(target)
         self._options = Options(program.buffers, Costs(target, self._chooser), room)
         entries = program.entries.items()
-        self._units = {name: _numbered(units_of(e, self._options)) for name, e in entries}
+        self._units = {name: units_of(e, self._options) for name, e in entries}
 
     def write(self, room: int) -> tuple[Program, list[str]]:
         """Gives every buffer its memory and brings what calls need into the fast one.
@@ -56,12 +56,6 @@ class Streaming:
         tiled = replace(self._program, buffers=writer.buffers, entries=entries)
         chosen = select_kernels(tiled, self._target, chooser=self._chooser)
         return _place_scratch(chosen, room, fast, outer), writer.changes
-
-
-def _numbered(units: Sequence[Unit]) -> list[Unit]:
-    """Every call knows its number, in the order in which the units are computed."""
-    count = itertools.count()
-    return [tuple(replace(call, origin=next(count)) for call in unit) for unit in units]
 
 
 def _place_scratch(program: Program, room: int, fast: str, outer: str) -> Program:
@@ -104,16 +98,19 @@ class _Writer:
         """The calls of an entry point in tiles."""
         twins = self._twins(entry)
         flat: list[Call] = []
+        reach = 1, 1
         spare = 0  # bytes that the unit before leaves for what this one fetches first
         rings: tuple[Ring, ...] = ()  # of the unit before that had tiles
+        count = itertools.count()
         for number, unit in enumerate(units):
+            origins = [next(count) for _ in unit]
             inner = self.stays.inner(entry, number)
             left = self.stays.left(entry, number)
             kinds = [(ring.buffer.size_bytes, ring.slots) for ring in rings]
             option = self.options.refined(unit, inner, left, spare, kinds)
             if sum(ring.buffer.size_bytes for ring in rings) > left:
                 rings = ()
-            tiles = self._tiles(entry, unit, option, inner, rings)
+            tiles = self._tiles(entry, unit, origins, option, inner, rings)
             rings = tiles.rings or rings
             near = {
                 stay.buffer: View.whole(twin)
@@ -122,13 +119,17 @@ class _Writer:
             }
             starts = [s for s in twins if s.first == number and s.fills]
             ends = [s for s in twins if s.written == number and s.spills]
-            first = [_whole(twins[s], s, True, unit[0]) for s in starts]
+            head = replace(unit[0], origin=origins[0])
+            first = [_whole(twins[s], s, True, head) for s in starts]
             first += [call.map_views(near) for call in tiles.first]
             rest = [call.map_views(near) for call in tiles.rest]
-            rest += [_whole(twins[s], s, False, unit[0]) for s in ends]
-            self._append(flat, first, spare)
+            rest += [_whole(twins[s], s, False, head) for s in ends]
+            self._append(flat, first, spare, reach)
             flat += rest
             spare = left - option.staged_bytes
+            many = option.tiling is not None and len(option.tiling.tiles) > 1
+            last = len(unit) * (option.tiling.ahead if option.tiling and many else 1)
+            reach = last, last if many else last + reach[1]
         return tuple(flat)
 
     def _twins(self, entry: str) -> dict[Stay, Buffer]:
@@ -147,13 +148,21 @@ class _Writer:
         return found
 
     def _tiles(
-        self, entry: str, unit: Unit, option: Option, inner: set[str], rings: Sequence[Ring]
+        self,
+        entry: str,
+        unit: Unit,
+        origins: Sequence[int],
+        option: Option,
+        inner: set[str],
+        rings: Sequence[Ring],
     ) -> Tiles:
         if option.tiling is None:
-            return Tiles((), unit)
-        numbers = "_".join(str(call.origin) for call in unit)
+            return Tiles(
+                (), tuple(replace(c, origin=n) for c, n in zip(unit, origins, strict=True))
+            )
+        numbers = "_".join(map(str, origins))
         stem = f"{entry}.call_{numbers}"
-        tiles = expand(stem, option.tiling, inner, self.program.buffers, self.fast, rings)
+        tiles = expand(stem, option.tiling, origins, inner, self.program.buffers, self.fast, rings)
         self.buffers |= {ring.buffer.name: ring.buffer for ring in tiles.rings}
         if len(option.tiling.tiles) > 1:
             cuts = " ".join(f"{dim}={length}" for dim, length in option.tiling.cuts)
@@ -161,28 +170,48 @@ class _Writer:
             self.changes.append(f"{entry} {numbers}: {count} tiles {cuts}, {option.staged_bytes} B")
         return tiles
 
-    def _append(self, flat: list[Call], first: list[Call], room: int) -> None:
-        """Begins copies while calls before are at their last tile, if these neither make their
-        values nor need their place."""
-        new = {v.buffer for copy in first for v in copy.writes}
-        new -= {view.buffer for call in flat for view in call.views}
-        fits = sum(self.buffers[name].size_bytes for name in new) <= room
-        for copy in first:
-            early = fits or not new & {view.buffer for view in copy.writes}
-            flat.insert(self._place(flat, copy) if early else len(flat), copy)
+    def _append(
+        self, flat: list[Call], first: list[Call], room: int, reach: tuple[int, int]
+    ) -> None:
+        """Begins copies during the last tiles of the unit before, those first that have nothing to
+        wait for.
 
-    def _place(self, flat: Sequence[Call], copy: Call) -> int:
-        """Where a copy may begin: before the last tile of the unit that used its ring, or before
-        the last call, or only at the end."""
-        work = [n for n, call in enumerate(flat) if not isinstance(call.attrs, Copy)]
-        if not work:
-            return len(flat)
-        places = {view.buffer for view in copy.writes}
-        users = [n for n in work if any(v.buffer in places for v in flat[n].views)]
-        at = users[-1] if users else work[-1]
-        made = [view for call in flat[at:] for view in call.writes]
-        free = not any(_meet(read, view) for read in copy.reads for view in made)
-        return at if free else len(flat)
+        Args:
+            flat: calls of the units before; the copies are inserted.
+            first: what a unit fetches before its first tile.
+            room: bytes that the unit before leaves.
+            reach: calls before which a copy may begin: into new memory, and into a ring in use.
+        """
+        old = {view.buffer for call in flat for view in call.views}
+        places = [self._place(flat, copy, reach[copy.writes[0].buffer in old]) for copy in first]
+        early, end = 0, len(flat)
+        for at, copy in sorted(zip(places, first, strict=True), key=lambda pair: pair[0]):
+            new = {view.buffer for view in copy.writes} - old
+            size = sum(self.buffers[name].size_bytes for name in new)
+            if at < end and size <= room:
+                room -= size
+                old |= new
+                flat.insert(at + early, copy)
+                early += 1
+            else:
+                flat.append(copy)
+
+    def _place(self, flat: Sequence[Call], copy: Call, reach: int) -> int:
+        """Where a copy may begin: before the first of the last calls, `reach` of them at most, from
+        which on nobody makes what it brings or is at work where it brings it; or at the end."""
+        (target,), (source,) = copy.writes, copy.reads
+        place = len(flat)
+        for at in range(len(flat) - 1, -1, -1):
+            call = flat[at]
+            if any(_meet(target, view) for view in call.views):
+                break
+            if any(_meet(source, view) for view in call.writes):
+                break
+            if not isinstance(call.attrs, Copy):
+                place, reach = at, reach - 1
+                if not reach:
+                    break
+        return place
 
 
 def _meet(one: View, other: View) -> bool:

@@ -14,7 +14,7 @@ from acclimate.stream.parts import Axis, axes_of, part_of
 from acclimate.stream.region import Region, in_bytes, movable, region_of
 
 # Lengths of the parts that are tried: this share of the dim, from half of it to very little.
-_SHARES = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 128, 256, 512)
+_SHARES = (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 16, 20, 24, 32, 48, 64, 128, 256, 512)
 _FEW_SHARES = (2, 4, 8, 16, 32, 64)
 _MOST_TILES = 512
 _STEPS = (8, 4, 2)  # blocks of kernels, and cores, divide parts of such lengths
@@ -237,7 +237,9 @@ def _lengths(axis: Axis, shares: Sequence[int]) -> list[int]:
         part = -(-grains // share)
         step = next((step for step in _STEPS if part >= step), 1)
         found[-(-part // step) * step * axis.grain] = None
-    return [length for length in found if length < axis.size]
+        if part % 2 == 0 or grains % part == 0:
+            found[part * axis.grain] = None
+    return sorted((length for length in found if length < axis.size), reverse=True)
 
 
 def _cut_tiling(
