@@ -108,19 +108,19 @@ def share(
     row_parts = choice["row_parts"]
     column_parts = core.cores // row_parts
     cuts = bounds(len(problems[0].rows[0]), row_parts)
-    blocks: list[tuple[Contraction, Numbers]] = []
+    grains: list[tuple[Contraction, int, Numbers]] = []  # problem, of a block, columns
     for problem in problems:
-        tile = fitted_tile((choice["lines"], choice["columns"]), problem.shape)
-        blocks += [(problem, block) for block in tiles(problem.shape, tile)]
-    most = blocks[0][0].taps.count
-    costs = [(len(block) + 1.0) * problem.taps.count / most for problem, block in blocks]
+        # Cores share the lines of blocks with several, and each makes blocks of its own.
+        high, wide = fitted_tile((choice["lines"], choice["columns"]), problem.shape)
+        grains += [(problem, high, grain) for grain in tiles(problem.shape, (1, wide))]
+    most = problems[0].taps.count
+    costs = [(len(grain) + 1.0 / high) * p.taps.count / most for p, high, grain in grains]
     every: list[list[tuple[Contraction, _Call]]] = []
     for column_part, part in enumerate(shares(costs, column_parts)):
         for first, end in pairwise(cuts):
             calls = []
-            for problem, run in groupby((blocks[n] for n in part), key=lambda item: item[0]):
-                own = [block for _, block in run]
-                found = _calls(problem, choice, range(first, end), own)
+            for problem, run in groupby((grains[n] for n in part), key=lambda item: item[0]):
+                found = _calls(problem, choice, range(first, end), _blocks([*run]))
                 calls += [(problem, call) for call in found]
             for problem in problems:
                 if problem.result.sums:
@@ -138,6 +138,15 @@ def share(
         drifting = choice["rotate"] > 0 or choice["rows"] > 1
         worst *= _CONFLICTS if drifting else _CONFLICTS_IN_STEP
     return starts, worst
+
+
+def _blocks(grains: Sequence[tuple[Contraction, int, Numbers]]) -> list[Numbers]:
+    """Columns of the blocks that a core makes of its lines."""
+    found, at = [], 0
+    for height in even(len(grains), grains[0][1]):
+        found.append(np.concatenate([grain for _, _, grain in grains[at : at + height]]))
+        at += height
+    return found
 
 
 @dataclass(frozen=True)

@@ -87,17 +87,23 @@ def _slots(
             for r in row_blocks
         )
 
-    total = largest = 0.0
-    count = 0
+    total = largest = grain = 0.0
+    count = lines_of_all = 0
     for ((lines, width), taps), times in kinds.items():
         p, q = fitted_tile(tile, (lines, width))
         pieces = (-(-lines // p), -(-width // q))
         blocks = times * pieces[0] * pieces[1]
         count += blocks
+        lines_of_all += times * lines
         total += blocks * slots(lines * width / (pieces[0] * pieces[1]), taps)
         largest = max(largest, slots(-(-lines // pieces[0]) * -(-width // pieces[1]), taps))
+        grain = max(grain, slots(-(-width // pieces[1]), taps))  # that cores share
+    if len(kinds) == 1 and p > 1:  # each core makes blocks of its lines
+        own_lines = -(-lines_of_all // parts)
+        own = -(-own_lines // p)
+        return _CALL_SLOTS + own * slots(own_lines * width / own, taps)
     if len(kinds) == 1:  # few blocks: the largest counts; many: their mean
         own = -(-count // parts)
         return _CALL_SLOTS + own * (largest if own < _MANY else total / count)
     calls = 1 + sum(kinds.values()) / parts
-    return calls * _CALL_SLOTS + total / parts + (largest / 2 if parts > 1 else 0.0)
+    return calls * _CALL_SLOTS + total / parts + (grain / 2 if parts > 1 else 0.0)
