@@ -89,7 +89,7 @@ CASES: dict[str, tuple[dict[str, Any], type[errors.AcclimateError], str]] = {
     "prefix is a keyword": ({"name": "while"}, errors.BadOption, "name='net_while'"),
     "prefix with digit": ({"name": "1st"}, errors.BadOption, "name='net_1st'"),
     "budget without number": ({"budget": {"ram": "small"}}, errors.BadOption, "48 kB"),
-    "budget of what": ({"budget": {"rom": "1 kB"}}, errors.BadOption, "allowed: ram"),
+    "budget of what": ({"budget": {"rom": "1 kB"}}, errors.BadOption, "allowed: mj, ms, ram"),
     "does not fit": ({"budget": {"ram": "50 B"}}, errors.DoesNotFit, "over"),
     "batch norm of one": (
         {"model": nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)).train()},
