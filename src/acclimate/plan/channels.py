@@ -66,7 +66,8 @@ class Channels:
             group.base = next(free, None)
         if group.base is not None and group.base + group.places.index(offset) not in flying:
             return group.base + group.places.index(offset)
-        return min({*range(CHANNELS)} - flying, key=lambda channel: (channel in kept, channel))
+        unused: list[int] = sorted({*range(CHANNELS)} - flying)
+        return next((channel for channel in unused if channel not in kept), unused[0])
 
 
 def _near(call: Call, attrs: Copy) -> View:
