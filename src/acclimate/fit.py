@@ -15,6 +15,7 @@ from acclimate.recompute import Saving, save_ram
 from acclimate.stream import Streaming
 from acclimate.targets import Memory, Target
 from acclimate.tune import select_kernels
+from acclimate.tune.code_size import spare_code
 
 ORDERED = "order_calls"  # the first stage that depends on the target
 _ALIGN_BYTES = 8  # of an arena, and of a tensor that lies outside
@@ -183,10 +184,13 @@ def _streamed(
             break
         # Other stays and tiles may leave the same gap: every turn gives up twice as much.
         budget, least = budget - max(over, least), 2 * least
+    outer = target.memories[-1].name
+    used = _aligned(placed.arenas.get(outer, 0)) + _static_bytes(tiled, outer)
+    tiled, smaller = spare_code(tiled, target, used)
     placed = with_teams(verify(tiled), placed, target.cores)
     ram, memories, limits = wanted.limits.get("ram"), target.memories, wanted.limits
     placed = put(tiled, placed, ram_bytes=ram, memories=memories, limits=limits)
-    return [*stages, Stage("stream", tuple(changes), tiled)], placed
+    return [*stages, Stage("stream", (*changes, *smaller), tiled)], placed
 
 
 def run_passes(passes: Sequence[Pass], program: Program) -> list[Stage]:

@@ -21,13 +21,13 @@ from math import prod
 from acclimate.kernels.copy.op import Copy
 from acclimate.kernels.loop.nest import nest_of
 from acclimate.kernels.loop.op import Map, Reduce
+from acclimate.plan.channels import CHANNELS, Channels
 from acclimate.plan.traffic import Touch, Traffic, strides_of, touches
 from acclimate.program import Call, Entry, Program
 
 # Elements below which sharing a loop costs more than it saves: a barrier takes about 15 cycles and
 # the bounds of a core's part about 15, an element about 5.
 ALONE_ELEMENTS = 24
-CHANNELS = 16  # copies that somebody may still wait for; port.h
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def share_work(
     """
     if cores == 1 and not any(isinstance(call.attrs, Copy) for call in entry.calls):
         return Team()
-    return _Sharing(Traffic(program, offsets, arenas), cores).run(entry)
+    return _Sharing(Traffic(program, offsets, arenas), cores, Channels(entry.calls)).run(entry)
 
 
 @dataclass
@@ -90,6 +90,7 @@ class _Sharing:
 
     traffic: Traffic
     cores: int
+    free: Channels
     flights: list[_Flight] = field(default_factory=list)
     barriers: list[int] = field(default_factory=list)
     channels: dict[int, int] = field(default_factory=dict)
@@ -137,8 +138,8 @@ class _Sharing:
     def _begin(self, number: int, mine: list[Touch]) -> None:
         if len(self.flights) == CHANNELS:
             self._wait(number, self.flights[:1])
-        taken = {flight.channel for flight in self.flights}
-        self.channels[number] = min(set(range(CHANNELS)) - taken)
+        flying = {flight.channel for flight in self.flights}
+        self.channels[number] = self.free.take(number, flying)
         self.flights.append(_Flight(number, self.channels[number], tuple(mine)))
 
 

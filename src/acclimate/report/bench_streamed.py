@@ -32,10 +32,10 @@ from acclimate.targets import Target
 
 _KIB = 1024
 # Networks for a larger cluster than the one of the paper: the memories of GAP9, but for the step of
-# MobileNet, whose weights, activations, data and code need a little more than 2 MB.
+# MobileNet, whose weights and activations alone take 1.76 MB, and code and data lie beside them.
 _MEMORIES: Mapping[str, Mapping[str, int]] = {
     "resnet8": {"l1": 128 * _KIB, "l2": 1536 * _KIB},
-    "mobilenet_v1_025": {"l1": 128 * _KIB, "l2": 2304 * _KIB},
+    "mobilenet_v1_025": {"l1": 128 * _KIB, "l2": 2048 * _KIB},
 }
 
 
