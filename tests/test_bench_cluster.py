@@ -54,6 +54,15 @@ def test_fewer_cores_take_longer() -> None:
     assert 5 < one / eight <= 8.5
 
 
+def test_a_register_in_the_fpu_costs_little(tmp_path: Path) -> None:
+    own = tmp_path / "own.toml"
+    text = (Path(ac.__file__).parent / "targets" / "pulp-cluster.toml").read_text()
+    own.write_text(text.replace("fpu_latency = { value = 0", "fpu_latency = { value = 1"))
+    (late,) = bench.bench_cluster("ae_tiny", target=str(own), jobs=1)
+    (row,) = bench.bench_cluster("ae_tiny", jobs=1)
+    assert row.cycles < late.cycles <= 1.05 * row.cycles
+
+
 def test_a_whole_step_and_the_sum_of_its_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = find_target("pulp-cluster")
     whole = bench.measure_row("ae_tiny", machine)

@@ -262,8 +262,8 @@ def _compare(device: Device, expected: Mapping[str, np.ndarray[Any, Any]]) -> No
 
 def _step(name: str, machine: Target) -> ClusterRow:
     """A whole training step of a network."""
-    machine = machine.with_memory("l1", 16 * 1024 * 1024)
-    machine = _fitting(compile_step(name, machine), machine)
+    roomy = machine.with_memory("l1", 16 * 1024 * 1024)
+    machine = _fitting(compile_step(name, roomy), machine)
     firmware = compile_step(name, machine)
     macs = step_macs(firmware)
     if macs > WHOLE_MACS:
@@ -306,9 +306,9 @@ def _fitting(firmware: Firmware, machine: Target) -> Target:
     """The smallest L1, in steps of two, that holds arena, weights and data."""
     external = sum(b.size_bytes for b in firmware.program.buffers.values() if b.role.external)
     static = sum(firmware.plan.static_bytes.values())
-    original = find_target(machine.name).memory("l1")
-    wanted = firmware.plan.arena_bytes + static + external + original.reserved_bytes + 4096
-    size = original.size_bytes
+    l1 = machine.memory("l1")
+    wanted = firmware.plan.arena_bytes + static + external + l1.reserved_bytes + 4096
+    size = l1.size_bytes
     while size < wanted:
         size *= 2
     return machine.with_memory("l1", size)
