@@ -9,7 +9,8 @@ twice as many cycles. `bound` is the share of the
 load-issue bound R C / (R C + R + C) of the block that was taken: a core issues one instruction per
 cycle, and a block of R rows and C columns loads R + C values for R C multiply-accumulates. That
 bound knows no results. `results` is the share of T R C / (T (R C + R + C) + s R C), where T is the
-number of terms of a sum and s the instructions for one: 1 to store it, 3 to load, add and store.
+number of terms of a sum and s the instructions for one: 1 to store it, 2 if it begins with a value
+that is loaded, 3 to load one, add and store.
 
 Operators that the file of `--json` holds already are not measured again.
 """
@@ -171,7 +172,7 @@ def _row(
         rate = call.macs / cycles / target.cores
         sums = sum(prod(view.shape) for view in call.outputs[:1] if view is not None)
         terms = call.macs / sums
-        each = 1 if largest.result.kind == "set" else 3
+        each = {"set": 1, "add": 2, "step": 3}[largest.result.kind]
         bound = rate * (r * c + r + c) / (r * c)
         with_results = rate * (terms * (r * c + r + c) + each * r * c) / (terms * r * c)
     predicted = work.cycles if work else 0.0

@@ -72,6 +72,7 @@ def draw(rng: random.Random) -> Draw:
     r, c = rng.randint(1, 6), rng.choice([0, 1, 2, 3, 4, 5, 6, 9, 13, 16])
     sums = c == 0 or rng.random() < 0.3
     kind = rng.choice(["set", "add", "step"])
+    limits = (rng.choice([-inf, 0.0, -1.0]), rng.choice([inf, 1.0]))
     bias = "" if sums or kind != "set" else rng.choice(["", "rows", "columns"])
     taps = rng.randint(1, 4)
     loops = [(rng.randint(1, 5), rng.choice([0, 1, 7, 600, 2000]), rng.choice([1, 5, 600, 2500]))]
@@ -87,8 +88,8 @@ def draw(rng: random.Random) -> Draw:
     return Draw(
         rows, columns, [n * c_step for n in range(r)], offsets(rng, taps, 1),
         offsets(rng, taps, 1), loops,
-        Result(kind, rng.choice([-inf, 0.0, -1.0]), rng.choice([inf, 1.0]),
-               rng.choice([0.0, DECAY]), bias, sums),
+        Result(kind, *(limits if kind == "set" else ()), decay=rng.choice([0.0, DECAY]),
+               bias=bias, sums=sums),
         [
             (rng.randint(1, 3), rng.choice([0, 3, 900]), LONGEST_ROW, down),
             (outer, rng.choice([2, 1500]), c * inner, right * inner),
@@ -107,7 +108,8 @@ def expected(
     def update(old: np.ndarray, total: np.ndarray) -> np.ndarray:
         if result.kind == "set":
             return total
-        return old + total if result.kind == "add" else old - RATE * (total + result.decay * old)
+        total = total if result.kind == "add" else -RATE * total
+        return (1 - RATE * result.decay) * old + total
 
     (rows, step_a, row_c, row_bias), *columns = d.walks
     for i in range(rows):

@@ -24,6 +24,7 @@ from acclimate.kernels.pulp.recipe import (
     Together,
     loops,
     most_taps,
+    scaled,
     unrolled,
 )
 from acclimate.kernels.pulp.result import Result
@@ -32,42 +33,46 @@ from acclimate.kernels.pulp.work import Choice, Request
 _WORD = 4
 _MOST_ROW = 8  # pixels of a row that is a loop body
 _MOST_TAPS = 100  # of a kernel, if each is a contraction of its own: each is code
+_LEAST_SHARE = 4  # weights of a kernel to one pixel of dy: scaling dy takes about so many cycles
 
 
 def _weight_gradient(request: Request, choice: Choice) -> list[Recipe]:
     """dw, or with `lr` among the operands the updated weights."""
     v = request.values
     g = Geometry.of(v)
-    step = "lr" in request.operands
-    x = g.at("x", g.c * g.h * g.w)
+    step, in_terms = "lr" in request.operands, bool(choice.get("scaled", 0))
+    x, dy = g.at("x", g.c * g.h * g.w), g.at("dy", g.k * g.p * g.q)
     by_tap = bool(choice.get("exact", 0))
     image = Canvas(x, 0, g.h * g.w, g.w) if by_tap else g.input_canvas(request, x)
+    before, words = [*image.copy], image.words
+    if in_terms:
+        before = scaled(dy, g.k * g.p * g.q, words, before, request.core)
+        dy, words = f"scratch + {words}" if words else "scratch", words + g.k * g.p * g.q
     decay = v.get("weight_decay", 0.0)
-    kind = "step" if step else "add" if request.accumulate else "set"
-    first = Result(kind, decay=decay if step else 0.0)
-    rest = Result("step" if step else "add")
+    kind = "step" if step > in_terms else "add"
+    first = Result(kind if step or request.accumulate else "set", decay=decay if step else 0.0)
     found = []
-    for result, samples in ((first, (0, 1)), (rest, (1, g.n))):
+    for result, samples in ((first, (0, 1)), (Result(kind), (1, g.n))):
         if by_tap:
-            problems = tuple(_weights_by_tap(request, g, image, result, choice["unroll"]))
+            problems = tuple(_weights_by_tap(request, g, dy, image, result, choice["unroll"]))
         else:
-            problems = (_weights(request, g, image, result, choice["unroll"]),)
+            problems = (_weights(request, g, dy, image, result, choice["unroll"]),)
         weights = g.in_groups([Together(problems)])
-        after = [Barrier()] if image.copy and g.n > 1 else []
+        after = [Barrier()] if before and g.n > 1 else []
         loop = ("n", *samples) if g.n > 1 else None
         if samples[0] < samples[1]:
-            found.append(Recipe([*image.copy, *weights, *after], loop, image.words))
+            found.append(Recipe([*before, *weights, *after], loop, words))
     return found
 
 
 def _weight_names(
-    request: Request, g: Geometry, image: Canvas, sums: bool
+    request: Request, g: Geometry, dy: str, image: Canvas, sums: bool
 ) -> tuple[str, str, str, str, str]:
     kernels, channels = g.k // g.groups, g.c // g.groups
     step = "lr" in request.operands
     weight, bias = ("w", "b") if step else ("dw", "db")
     return (
-        g.at("dy", g.k * g.p * g.q, kernels * g.p * g.q),
+        f"{dy} + g * {kernels * g.p * g.q}" if g.groups > 1 else dy,
         g.at(image.name, 0, channels * image.plane),
         g.at(weight, 0, kernels * channels * g.r * g.s),
         g.at(bias, 0, kernels) if sums else "",
@@ -76,7 +81,7 @@ def _weight_names(
 
 
 def _weights(
-    request: Request, g: Geometry, image: Canvas, result: Result, unroll: int
+    request: Request, g: Geometry, dy: str, image: Canvas, result: Result, unroll: int
 ) -> Contraction:
     """All weights at once: columns are channels and taps of the kernel."""
     (sh, sw), (dh, dw) = g.stride, g.dilation
@@ -90,12 +95,12 @@ def _weights(
         (pixels + image.origin * _WORD, grid((channels, size), (size, 1))),
         taps,
         replace(result, sums=sums),
-        _weight_names(request, g, image, sums),
+        _weight_names(request, g, dy, image, sums),
     )
 
 
 def _weights_by_tap(
-    request: Request, g: Geometry, image: Canvas, result: Result, unroll: int
+    request: Request, g: Geometry, dy: str, image: Canvas, result: Result, unroll: int
 ) -> Iterator[Contraction]:
     """A contraction for each tap of the kernel, over the pixels where it sees the input."""
     kernels, channels, size = g.k // g.groups, g.c // g.groups, g.r * g.s
@@ -123,7 +128,7 @@ def _weights_by_tap(
                 ),
                 _pixels(request, (high, wide), moves, unroll),
                 replace(result, sums=sums),
-                _weight_names(request, g, image, sums),
+                _weight_names(request, g, dy, image, sums),
             )
 
 
@@ -143,15 +148,18 @@ def _spans(g: Geometry) -> list[list[tuple[int, int]]]:
 
 def _weight_forms(request: Request) -> list[Form]:
     """By tap where taps see the outside, and each sees something; the sum of dy needs one that
-    sees the input everywhere."""
+    sees the input everywhere. An update may have the rate in its terms, where sums are short."""
     g = Geometry.of(request.values)
     down, right = _spans(g)
     counts = [[count for _, count in axis] for axis in (down, right)]
     padded = min(counts[0]) < g.p or min(counts[1]) < g.q
     whole = max(counts[0]) == g.p and max(counts[1]) == g.q
+    forms: list[Form] = [{}]
     if padded and whole and min(map(min, counts)) > 0 and g.r * g.s <= _MOST_TAPS:
-        return [{}, {"exact": 3}]
-    return [{}]
+        forms.append({"exact": 3})
+    if "lr" in request.operands and g.c // g.groups * g.r * g.s > _LEAST_SHARE * g.p * g.q:
+        forms += [{**form, "scaled": 1} for form in forms]
+    return forms
 
 
 def _pixels(

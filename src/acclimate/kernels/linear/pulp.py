@@ -16,9 +16,11 @@ from acclimate.kernels.pulp.recipe import (
     Apart,
     Barrier,
     Contractions,
+    Form,
     Recipe,
     Statement,
     loops,
+    scaled,
     unrolled,
 )
 from acclimate.kernels.pulp.result import Result
@@ -101,21 +103,27 @@ def _weight_gradient(request: Request, choice: Choice) -> list[Recipe]:
     n, c, k = _sizes(request)
     if n == 1:
         return []
-    step = "lr" in request.operands
+    step, in_terms = "lr" in request.operands, bool(choice.get("scaled", 0))
     weight, bias = ("w", "b") if step else ("dw", "db")
     sums = bias in request.operands
-    kind = "step" if step else "add" if request.accumulate else "set"
+    kind = "set" if not (step or request.accumulate) else "step" if step > in_terms else "add"
     decay = request.values["weight_decay"] if step else 0.0
+    before = scaled("dy", n * k, 0, (), request.core) if in_terms else []
     problem = Contraction(
         (line(k, 1), line(k, c)),
         (grid((1, 0), (c, 1)), grid((1, 0), (c, 1))),
         unrolled((0,), (0,), loops((n, k, c)), choice["unroll"]),
         Result(kind, decay=decay, sums=sums),
-        ("dy", "x", weight, bias if sums else "", "&lr" if step else ""),
+        ("scratch" if in_terms else "dy", "x", weight, bias if sums else "", "&lr" if step else ""),
     )
-    return [Recipe([problem])]
+    return [Recipe([*before, problem], None, n * k if in_terms else 0)]
+
+
+def _weight_forms(request: Request) -> list[Form]:
+    """An update may have the rate in its terms."""
+    return [{}, {"scaled": 1}] if "lr" in request.operands else [{}]
 
 
 FORWARD = Contractions(_forward)
 INPUT_GRADIENT = Contractions(_input_gradient)
-WEIGHT_GRADIENT = Contractions(_weight_gradient)
+WEIGHT_GRADIENT = Contractions(_weight_gradient, _weight_forms)

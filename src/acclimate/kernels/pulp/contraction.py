@@ -6,6 +6,8 @@ differs is where the operands lie. Addresses are a sum of three parts, of the ro
 the tap, and of the loops over taps; each part is a list of byte offsets that is known when the code
 is written. A block of R rows and C columns keeps its R C sums, R values of a and two of b in
 registers: R C of R C + R + C issue slots are multiply-accumulates, since a tap loads R + C values.
+From block to block the pointers stay in registers, and a hardware loop does the counting where the
+terms of a sum need but one.
 
 Sources: register blocks as in PULP-TrainLib (Nadalini et al., SAMOS 2022); post-increments and
 hardware loops as in RI5CY (Gautschi et al., IEEE TVLSI 25(10), 2017).
@@ -13,18 +15,17 @@ hardware loops as in RI5CY (Gautschi et al., IEEE TVLSI 25(10), 2017).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 from acclimate.kernels.pulp.core import Core
-from acclimate.kernels.pulp.function import Function, OutOfRegisters
-from acclimate.kernels.pulp.isa import IMMEDIATE, Code, Node, size
-from acclimate.kernels.pulp.pointers import Offsets, Pointers, Taps
+from acclimate.kernels.pulp.function import Function
+from acclimate.kernels.pulp.isa import IMMEDIATE, Node
+from acclimate.kernels.pulp.pointers import Offsets, Taps
 from acclimate.kernels.pulp.result import Result, ResultWriter
+from acclimate.kernels.pulp.summation import Summation
 
 ARGUMENTS = ("a", "b", "c", "bias", "rows", "outer", "inner", "start", "rate")
-_MOST_INSTRUCTIONS = 1500  # of one body
 
 
 @dataclass(frozen=True)
@@ -81,11 +82,6 @@ class Block:
             "int32_t outer, int32_t inner, int32_t start, const float *rate"
         ).replace("{const}", "" if self.result.sums else "const ")
 
-    @property
-    def nested(self) -> bool:
-        """True if two hardware loops surround the body."""
-        return len(self.taps.loops) == 2
-
     def write(self, core: Core) -> list[Node]:
         """The function.
 
@@ -95,255 +91,249 @@ class Block:
         return _Writer(self, core).write()
 
 
+@dataclass(frozen=True)
+class _Loop:
+    """A loop over blocks.
+
+    Args:
+        name: of its label.
+        count: the argument that says how often.
+        steps: bytes that operands move by, by their names.
+    """
+
+    name: str
+    count: str
+    steps: Mapping[str, int]
+
+
 class _Writer:
+    """Writes a block: loops keep pointers in stack slots, the innermost one in registers.
+
+    `places` has the slot of an operand. What every block needs of c, the bias, the rate and the
+    count of a loop in software is held in registers as far as there are any left.
+    """
+
     def __init__(self, block: Block, core: Core) -> None:
-        self.block, self.core = block, core
-        taps = block.taps
-        _, step_a, step_b = taps.loops[0]
-        indexed = not core.float_registers
-        self.a = Pointers(block.rows, taps.a, step_a, indexed)
-        self.b = Pointers(block.columns, taps.b, step_b if block.columns else 0, indexed)
+        self.block, self.result = block, block.result
         self.f = f = Function(ARGUMENTS, core)
-        self.at_a = [f.integer() for _ in self.a.groups]
-        self.at_b = [f.integer() for _ in self.b.groups]
-        # Registers for steps that no immediate holds; float loads have no post-increment at all.
-        far = {step for step in (self.a.step, self.b.step) if step not in IMMEDIATE}
-        far |= {pointers.far for pointers in (self.a, self.b) if pointers.far}
-        self.steps = {step: f.integer() for step in sorted(far)}
-        self.sums = [f.reals(len(block.columns)) for _ in block.rows]
-        self.row_sums = f.reals(len(block.rows)) if block.result.sums else []
-        self.values_a = f.reals(len(block.rows))
-        self.values_b = f.reals(min(2, len(block.columns)))
-        # Two registers that are free between bodies.
-        spare = [] if core.float_registers else [*self.values_b, *self.values_a][:2]
-        self.count, self.other = (spare + [f.integer() for _ in range(2 - len(spare))])[:2]
+        self.sum = Summation(f, block.rows, block.columns, block.taps, block.result, block.rotates)
+        self.results = {
+            "c": [
+                (register, row + column)
+                for registers, row in zip(self.sum.sums, block.c_rows, strict=True)
+                for register, column in zip(registers, block.c_columns, strict=True)
+            ],
+            "bias": [(register, 4 * n) for n, register in enumerate(self.sum.row_sums)],
+        }
+        walk = block.walk
+        every = [
+            _Loop("row", "rows", self._steps("a", walk.rows)),
+            _Loop("outer", "outer", self._steps("b", walk.outer)),
+            _Loop("inner", "inner", self._steps("b", walk.inner)),
+        ]
+        self.loops = [loop for loop in every if loop.steps]
+        self.last = self.loops[-1] if self.loops else _Loop("", "", {})
+        self.in_hardware = not (self.sum.nested or block.rotates)
+        self.places = {name: name for name in ("a", "b", "c", "bias")}
+        self.held = {name: f.spare() for name in ("c",) if self.results["c"]}
+        step = self.result.kind == "step" and block.columns
+        self.rate = f.spare(real=True) if step else ""
+        if self.result.bias or self.result.sums:
+            self.held["bias"] = f.spare()
+        if self.loops and not self.in_hardware:
+            self.held["left"] = f.spare()
+        self.far = {move: f.spare() for move in sorted(self._far_moves())}
+
+    def _steps(self, operand: str, steps: tuple[int, int, int]) -> dict[str, int]:
+        """Bytes by operand, without those that stay and those that there are not."""
+        there = {operand} | {name for name in ("c", "bias") if self.results[name]}
+        if self.result.bias:
+            there.add("bias")
+        moves = dict(zip((operand, "c", "bias"), steps, strict=True))
+        return {name: step for name, step in moves.items() if step and name in there}
 
     def write(self) -> list[Node]:
-        f, walk = self.f, self.block.walk
+        """The function."""
         self._prologue()
-        f.code.label("row")
-        with_bias = self.block.result.bias or self.block.result.sums
-        columns = ("b", "c", "bias") if with_bias else ("b", "c")
-        self._copy(columns, "", "_at")
-        if any(walk.outer):
-            self._copy(("outer",), "", "_left")
-            f.code.label("outer")
-            self._copy(columns, "_at", "_outer")
-        if any(walk.inner):
-            self._copy(("inner",), "", "_left")
-            f.code.label("inner")
-        self._block()
-        if any(walk.inner):
-            self._advance("inner", [f"{name}_at" for name in columns], walk.inner)
-        if any(walk.outer):
-            self._copy(columns, "_outer", "_at")
-            self._advance("outer", [f"{name}_at" for name in columns], walk.outer)
-        self._advance("row", ["a", *columns[1:]], walk.rows)
-        return f.finish()
+        opened = []
+        for loop in self.loops[:-1]:
+            self._enter(loop, (*loop.steps, "left"))
+            opened.append((loop, dict(self.places)))
+            self.f.code.label(loop.name)
+        self._blocks()
+        for loop, places in reversed(opened):
+            self._advance(loop, places)
+        return self.f.finish()
 
     def _prologue(self) -> None:
-        """Moves a and b to where the sum begins, and prepares the rate."""
+        """Moves a and b to where the sum begins, and prepares the rate and far steps."""
         f, block = self.f, self.block
-        busy = {self.count, self.other}
-        every = [*self.row_sums, *chain(*self.sums), *self.values_a, *self.values_b, *f.floats]
-        block.result.prepare(f, self.count, [name for name in every if name not in busy])
-        x, y = self.count, self.other
+        self.result.prepare(f, self.sum.count, self.sum.registers())
+        if self.rate:
+            f.code(f.load, self.rate, f.slot("negative"), "sp")
+        x, y = self.sum.count, self.sum.other
         steps = block.taps.loops[-1][1:]
-        for name, pointers, step in zip("ab", (self.a, self.b), steps, strict=True):
+        for name, pointers, step in zip("ab", (self.sum.a, self.sum.b), steps, strict=True):
             if not pointers.groups or not (block.rotates or pointers.groups[0][0]):
                 continue
             f.fetch(y, name)
             if block.rotates:
                 f.fetch(x, "start")
-                f.code.constant(self.at_a[0], step)
-                f.code("mul", x, x, self.at_a[0])
+                f.code.constant(self.sum.at_a[0], step)
+                f.code("mul", x, x, self.sum.at_a[0])
                 f.code("add", y, y, x)
             f.code.add(y, pointers.groups[0][0], x)
             f.keep(y, name)
-        for step, register in self.steps.items():
-            f.code.constant(register, step)
+        for move, register in (self.sum.steps | self.far).items():
+            if register:
+                f.code.constant(register, move)
 
-    def _copy(self, names: Sequence[str], ending: str, new: str) -> None:
-        """Copies slots; all are fetched before the first is kept, so that no load is waited for."""
-        registers = self._free()
-        for register, name in zip(registers, names, strict=False):
-            self.f.fetch(register, f"{name}{ending}")
-        for register, name in zip(registers, names, strict=False):
-            self.f.keep(register, f"{name}{new}")
+    def _idle(self) -> list[str]:
+        """Registers for addresses and counts that are free between walks."""
+        held = filter(None, self.held.values())
+        return [*self.sum.at_a, *self.sum.at_b, *held, *self.sum.idle, *self.f.integers]
 
-    def _free(self) -> list[str]:
-        """Registers for addresses and counts that are free between blocks."""
-        if self.core.float_registers:
-            return [*self.at_a, *self.at_b, self.count, self.other, *self.f.integers]
-        return [*self.at_a, *self.at_b, *self.values_a, *self.values_b, *self.f.integers]
-
-    def _advance(self, loop: str, slots: Sequence[str], steps: tuple[int, int, int]) -> None:
-        """Pointers in their slots to the next block; jumps back while there is one."""
-        f, (left, far, *free) = self.f, self._free()
-        moved = [(name, step) for name, step in zip(slots, steps, strict=False) if step]
-        count = {"inner": "inner_left", "outer": "outer_left", "row": "rows"}[loop]
-        f.fetch(left, count)
-        for register, (name, _) in zip(free, moved, strict=False):
-            f.fetch(register, name)
-        f.code("addi", left, left, -1)
-        for register, (_, step) in zip(free, moved, strict=False):
-            f.code.add(register, step, far)
-        for register, (name, _) in zip(free, moved, strict=False):
-            f.keep(register, name)
-        f.keep(left, count)
-        f.code("bnez", left, f"@{loop}")
-
-    def _block(self) -> None:
-        """One block: pointers, sums, result."""
-        f, result = self.f, self.block.result
-        if result.bias:
-            f.fetch(self.count, "bias_at")
-        self._point()
-        peeled = bool(self.block.columns) and self._copies_are_small()
-        self.last = self.b.order[-1] if self.block.columns else 0
-        result.start(f, self.sums, self.row_sums, self.count, peeled, self.last)
-        if self.block.rotates:
-            self._rotated(peeled)
-        else:
-            self._straight(peeled)
-        self._results()
-
-    def _results(self) -> None:
-        block = self.block
-        integers = [*self.at_a, *self.at_b, *self.f.integers]
-        reals = [*self.values_a, *self.values_b]
-        if self.core.float_registers:
-            integers += [self.count, self.other]
-            reals += self.f.floats
-        else:
-            integers = reals = integers + reals
-        writer = ResultWriter(self.f, block.result, integers, reals)
-        writer.clamp([register for row in self.sums for register in row])
-        writer.write(
-            [
-                (register, row + column)
-                for registers, row in zip(self.sums, block.c_rows, strict=True)
-                for register, column in zip(registers, block.c_columns, strict=True)
-            ],
-            "c_at",
-        )
-        if self.row_sums:
-            writer.write([(r, 4 * n) for n, r in enumerate(self.row_sums)], "bias_at")
-
-    def _point(self) -> None:
-        """Pointers to the block; the slots hold the address of the first of each operand."""
-        walkers = ((self.at_a, self.a, "a"), (self.at_b, self.b, "b_at"))
-        for registers, _, name in walkers:
-            for register in registers:
-                self.f.fetch(register, name)
-        for registers, pointers, _ in walkers:
-            for register, (base, _) in zip(registers, pointers.groups, strict=True):
-                self.f.code.add(register, base - pointers.groups[0][0], self.other)
-
-    def _copies_are_small(self) -> bool:
-        """True if a second copy of the body, for the first tap, is worth its size."""
-        return not self.block.nested and len(self.block.taps.a) * len(self.block.rows) <= 40
-
-    def _straight(self, peeled: bool) -> None:
-        count = self.block.taps.loops[-1][0]
-        if peeled:
-            self.f.code.extend(self._body(True))
-            count -= 1
-        if count:
-            self.f.code.constant(self.count, count)
-            self._around(self.f.code, count)
-
-    def _rotated(self, peeled: bool) -> None:
-        """From `start` to the end, then from the beginning to `start`."""
-        f, loop = self.f, self.block.taps.loops[-1]
-        if peeled:
-            f.code.extend(self._body(True))
-        f.fetch(self.other, "start")
-        f.keep(self.other, "start_left")
-        f.code.constant(self.count, loop[0] - int(peeled))
-        f.code("sub", self.count, self.count, self.other)
-        f.code.label("part")
-        f.code("beqz", self.count, "@rest")
-        self._around(f.code, loop[0] - int(peeled))
-        f.code.label("rest")
-        f.fetch(self.count, "start_left")
-        f.code("beqz", self.count, "@done")
-        f.keep("x0", "start_left")
-        for register, step in self._ends(loop):
-            f.code.add(register, -loop[0] * step, self.other)
-        f.code("j", "@part")
-        f.code.label("done")
-
-    def _ends(self, loop: tuple[int, int, int]) -> list[tuple[str, int]]:
-        """Every pointer with its step in a loop."""
-        _, step_a, step_b = loop
-        return [(r, step_a) for r in self.at_a] + [(r, step_b) for r in self.at_b]
-
-    def _around(self, code: Code, count: int) -> None:
-        """The loops over taps; `self.count` holds how often the outermost runs."""
-        if not self.block.nested:
-            code.loop(0, self.count, count, self._body(False))
+    def _enter(self, loop: _Loop, names: Sequence[str]) -> None:
+        """Copies what a loop moves to slots of its own, unless it is the first, which may spoil
+        its arguments. All are fetched before the first is kept, so that no load is waited for."""
+        self.places["left"] = loop.count
+        if loop is self.loops[0]:
             return
-        inner, outer = self.block.taps.loops
-        body = Code()
-        body.constant(self.count, inner[0])
-        body.loop(0, self.count, inner[0], self._body(False))
-        rest = Code()
-        for (register, step), (_, whole) in zip(self._ends(inner), self._ends(outer), strict=True):
-            rest.add(register, whole - inner[0] * step, self.other)
-        while size(rest.nodes) < 2:  # loops may not end together
-            rest("nop")
-        body.extend(rest)
-        code.loop(1, self.count, count, body)
+        pairs = [*zip(self._idle(), names, strict=False)]
+        for register, name in pairs:
+            self.f.fetch(register, self.places[name])
+        for register, name in pairs:
+            self.places[name] = f"{name}_{loop.name}"
+            self.f.keep(register, self.places[name])
 
-    def _body(self, first: bool) -> Code:
-        """All taps once."""
-        code = Code()
-        for tap in range(len(self.block.taps.a)):
-            self._tap(code, tap, first and tap == 0)
-        if self.core.float_registers:
-            for register, step in self._ends(self.block.taps.loops[0]):
-                if step in self.steps:
-                    code("add", register, register, self.steps[step])
-                elif step:
-                    code("addi", register, register, step)
-        if size(code.nodes) > _MOST_INSTRUCTIONS:
-            raise OutOfRegisters
-        return code
+    def _advance(self, loop: _Loop, places: Mapping[str, str]) -> None:
+        """Pointers in their slots to the next walk; jumps back while there is one."""
+        f, (left, far, *free) = self.f, self._idle()
+        moved = [*zip(free, loop.steps.items(), strict=False)]
+        f.fetch(left, places["left"])
+        for register, (name, _) in moved:
+            f.fetch(register, places[name])
+        f.code("addi", left, left, -1)
+        for register, (_, step) in moved:
+            f.code.add(register, step, far)
+        for register, (name, _) in moved:
+            f.keep(register, places[name])
+        f.keep(left, places["left"])
+        f.code("bnez", left, f"@{loop.name}")
 
-    def _load(self, code: Code, register: str, pointers: Pointers, line: int, tap: int) -> None:
-        access = pointers.place(line, tap)
-        at = (self.at_a if pointers is self.a else self.at_b)[access.pointer]
-        if access.far:
-            code("lw+r", register, at, self.steps[pointers.far])
-        elif not access.moves or self.core.float_registers:
-            code(self.f.load, register, access.offset, at)
-        elif pointers.step in self.steps:
-            code("lw!r", register, at, self.steps[pointers.step])
+    def _blocks(self) -> None:
+        """The innermost loop."""
+        f, loop = self.f, self.last
+        if self.loops:
+            moved = [name for name in (*loop.steps, "left") if self.held.get(name) == ""]
+            self._enter(loop, moved)
+        self._point("a")
+        self._point("b")
+        for name, register in self.held.items():
+            if register:
+                f.fetch(register, self.places[name])
+        with f.aside() as body:
+            moved_by = self._block()
+            if self.loops:
+                self._next(moved_by)
+        if not self.loops:
+            f.code.extend(body)
+        elif self.in_hardware:
+            f.fetch(self.sum.count, loop.count)
+            f.code.loop(1, self.sum.count, None, body, loop.name)
         else:
-            code("lw!", register, at, pointers.step)
+            f.code.label(loop.name)
+            f.code.extend(body)
+            f.code("bnez", self._step("left", -1), f"@{loop.name}")
 
-    def _tap(self, code: Code, tap: int, first: bool) -> None:
-        """One tap: the loads of b lie between the products, so that none waits for its load."""
-        rows, columns, registers = self.a.order, self.b.order, self.values_b
+    def _point(self, name: str) -> None:
+        """Pointers of an operand to the block that its slot is at."""
+        pointers, registers = (
+            (self.sum.a, self.sum.at_a) if name == "a" else (self.sum.b, self.sum.at_b)
+        )
+        for register in registers:
+            self.f.fetch(register, self.places[name])
+        for register, (base, _) in zip(registers, pointers.groups, strict=True):
+            self.f.code.add(register, base - pointers.groups[0][0], self.sum.other)
 
-        def load_b(position: int) -> None:
-            if position < len(columns):
-                self._load(code, registers[position % 2], self.b, columns[position], tap)
+    def _moves(self) -> list[tuple[str, list[str], int]]:
+        """What brings the pointers of a and b from the end of a block to the next one."""
+        gone = self.sum.moved
+        return [
+            (name, registers, self.last.steps.get(name, 0) - passed)
+            for name, registers, passed in zip(
+                "ab", (self.sum.at_a, self.sum.at_b), gone, strict=True
+            )
+            if registers
+        ]
 
-        if len(rows) > 1:
-            load_b(0)
-        for row in rows:
-            self._load(code, self.values_a[row], self.a, row, tap)
-        if len(rows) == 1:
-            load_b(0)
-            load_b(1)
-        result = self.block.result
-        for row in rows if self.row_sums else []:
-            code("fadd.s", self.row_sums[row], self.row_sums[row], self.values_a[row])
-        for position, column in enumerate(columns):
-            for number, row in enumerate(rows):
-                total, a, b = self.sums[row][column], self.values_a[row], registers[position % 2]
-                result.multiply(code, total, a, b, first, self.sums[row][self.last])
-                if number == 0:
-                    load_b(position + (2 if len(rows) == 1 else 1))
+    def _far_moves(self) -> set[int]:
+        """Those that no immediate holds and no slot spares."""
+        moves = {move for name, _, move in self._moves() if name in self.last.steps}
+        return {move for move in moves if move not in IMMEDIATE} - set(self.sum.steps)
+
+    def _next(self, moved_by: Mapping[str, int]) -> None:
+        """Pointers to the next block, given how far held ones have been moved."""
+        f, far = self.f, self.sum.other
+        known = self.far | self.sum.steps
+        for name, registers, move in self._moves():
+            if move in IMMEDIATE:
+                for register in registers:
+                    f.code.add(register, move, far)
+            elif name not in self.last.steps:
+                self._point(name)
+            else:
+                by = known[move] or far
+                if by == far:
+                    f.code.constant(far, move)
+                for register in registers:
+                    f.code("add", register, register, by)
+        for name in ("c", "bias"):
+            if name in self.held:
+                self._step(name, self.last.steps.get(name, 0) - moved_by.get(name, 0))
+
+    def _step(self, name: str, by: int) -> str:
+        """Moves a pointer or a count in its register or slot; the register that it is in then."""
+        f, far = self.f, self.sum.other
+        register = self.held[name] or self.sum.count
+        if by and not self.held[name]:
+            f.fetch(register, self.places[name])
+        f.code.add(register, by, far)
+        if by and not self.held[name]:
+            f.keep(register, self.places[name])
+        return register
+
+    def _block(self) -> dict[str, int]:
+        """One block; bytes by which pointers in registers have been moved."""
+        f, passed = self.f, dict.fromkeys(("c", "bias"), 0)
+        if self.result.begins:
+            for name, places in self.results.items():
+                if places:
+                    writer = self._writer(name, passed)
+                    writer.load(places)
+                    passed[name] = writer.passed
+        else:
+            at = self.held.get("bias") or self.sum.count
+            if self.result.bias and not self.held["bias"]:
+                f.fetch(at, self.places["bias"])
+            self.result.start(
+                f, self.sum.sums, self.sum.row_sums, at, self.sum.peeled, self.sum.last
+            )
+        self.sum.write()
+        for name, places in self.results.items():
+            if places:
+                writer = self._writer(name, passed)
+                if name == "c":
+                    writer.clamp([register for register, _ in places])
+                (writer.store if self.result.begins else writer.write)(places)
+                passed[name] = writer.passed
+        return {name: moved for name, moved in passed.items() if self.held.get(name)}
+
+    def _writer(self, name: str, passed: Mapping[str, int]) -> ResultWriter:
+        """For results at an operand, whose pointer is fetched where no register holds it."""
+        at = self.held[name] or self.sum.count
+        if not self.held[name]:
+            self.f.fetch(at, self.places[name])
+        reals = [*self.sum.values, *self.f.floats]
+        before = passed[name] if self.held[name] else 0
+        return ResultWriter(self.f, self.result, at, self.sum.other, reals, self.rate, before)

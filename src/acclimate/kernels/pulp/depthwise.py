@@ -278,14 +278,18 @@ class _Writer:
     def _write_weights(self) -> None:
         f, planes, frame = self.f, self.planes, self.frame
         reals = [*frame.slots, *frame.values, *f.floats]
-        integers = [self.count, self.far, *f.integers] if self.core.float_registers else reals
+        integers = [self.count, self.far] if self.core.float_registers else reals
         if len(reals) < _LEAST_TO_WRITE:
             raise OutOfRegisters
-        writer = ResultWriter(f, planes.result, integers, reals)
-        writer.write([(register, self._tap(*tap)) for tap, register in frame.taps.items()], "w")
+        at, far = integers[:2]
+        f.fetch(at, "w")
+        ResultWriter(f, planes.result, at, far, reals).write(
+            [(register, self._tap(*tap)) for tap, register in frame.taps.items()]
+        )
         steps = [("w", planes.channel[2])]
         if planes.result.sums:
-            writer.write([(frame.extra, 0)], "bias")
+            f.fetch(at, "bias")
+            ResultWriter(f, planes.result, at, far, reals).write([(frame.extra, 0)])
             steps.append(("bias", _WORD))
         for name, step in steps:
             f.fetch(self.count, name)

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from acclimate.kernels.pulp.core import Core
 from acclimate.kernels.pulp.isa import Code, Node, instructions
@@ -53,6 +54,20 @@ class Function:
     def reals(self, count: int) -> list[str]:
         """Several free registers for floats."""
         return [self.real() for _ in range(count)]
+
+    def spare(self, real: bool = False) -> str:
+        """A free register if there is one left, else the empty name."""
+        pool = self.floats if real else self.integers
+        return pool.pop() if pool else ""
+
+    @contextmanager
+    def aside(self) -> Iterator[Code]:
+        """What is written inside becomes a piece of its own."""
+        around, self.code = self.code, Code()
+        try:
+            yield self.code
+        finally:
+            self.code = around
 
     @staticmethod
     def _take(pool: list[str]) -> str:

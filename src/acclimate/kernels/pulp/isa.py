@@ -54,12 +54,14 @@ class HardwareLoop:
         register: that holds the count, at least 1.
         count: what the register holds where that is known when the code is written, else None.
         body: instructions and, at level 1, one inner loop.
+        name: of a loop whose count is not known, for `cycles`.
     """
 
     level: int
     register: str
     count: int | None
     body: tuple[Node, ...]
+    name: str = ""
 
 
 Node = Instruction | Label | HardwareLoop
@@ -79,11 +81,13 @@ class Code:
         """Appends a label."""
         self.nodes.append(Label(name))
 
-    def loop(self, level: int, register: str, count: int | None, body: Code) -> None:
+    def loop(
+        self, level: int, register: str, count: int | None, body: Code, name: str = ""
+    ) -> None:
         """Appends a hardware loop; a body that is too short for one gets `nop`s."""
         while size(body.nodes) < LEAST_LOOP_INSTRUCTIONS:
             body("nop")
-        self.nodes.append(HardwareLoop(level, register, count, tuple(body.nodes)))
+        self.nodes.append(HardwareLoop(level, register, count, tuple(body.nodes), name))
 
     def extend(self, other: Code) -> None:
         """Appends all of another piece."""
@@ -255,7 +259,8 @@ def cycles(nodes: Sequence[Node], core: Core, times: Mapping[str, int] | None = 
     Args:
         nodes: the code.
         core: that runs it.
-        times: how often a loop in software runs, by the label that its last branch jumps to.
+        times: how often a loop runs, by the label that its last branch jumps to, or by the name of
+            a hardware loop.
     """
     inner, own, uses, at = 0.0, 0.0, 0, 0
     before: Instruction | None = None
@@ -267,9 +272,10 @@ def cycles(nodes: Sequence[Node], core: Core, times: Mapping[str, int] | None = 
             inner += times[node.name] * _round(nodes[at:end], core, times)
             at = end
         elif isinstance(node, HardwareLoop):
-            assert node.count is not None
+            count = (times or {}).get(node.name) if node.name else node.count
+            assert count is not None
             own += 1
-            inner += node.count * _round(node.body, core)
+            inner += count * _round(node.body, core)
         elif isinstance(node, Instruction):
             own += 1 + _waits(node, before, core)
             uses += node.name.endswith(".s")

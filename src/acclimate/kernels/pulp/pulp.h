@@ -116,6 +116,15 @@ static inline void ac_copy_f32(float *restrict y, const float *restrict x, int32
     ac_move_f32(y + first, x + first, ac_split(n, core + 1, cores) - first);
 }
 
+/* y = factor x */
+static inline void ac_scale_f32(float *restrict y, const float *restrict x, int32_t n, float factor,
+                                int32_t core, int32_t cores) {
+    const int32_t end = ac_split(n, core + 1, cores);
+    for (int32_t i = ac_split(n, core, cores); i < end; i++) {
+        y[i] = factor * x[i];
+    }
+}
+
 /* y = y + x */
 static inline void ac_add_f32(float *restrict y, const float *restrict x, int32_t n, int32_t core,
                               int32_t cores) {

@@ -14,6 +14,7 @@ from acclimate.kernels.pulp.work import Choice
 _MOST_COLUMNS = 16
 _MANY = 4  # blocks of a core
 _CALL_SLOTS = 60.0  # of a call beside its blocks
+_BETWEEN_SLOTS = 10  # from block to block
 
 
 def ranked(problems: Sequence[Contraction], core: Core) -> list[tuple[float, Choice]]:
@@ -79,11 +80,11 @@ def _slots(
         tile: lines and columns of the largest block.
         parts: of the columns.
     """
-    stores = {"set": 1.0, "add": 3.0, "step": 3.0}[result]
+    stores = {"set": 1.0, "add": 2.0, "step": 3.0}[result]
 
     def slots(c: float, taps: int) -> float:
         return sum(
-            taps * (r * c + r + c) + (taps if r == c == 1 else 0) + r * c * stores + 24
+            taps * (r * c + r + c) + (taps if r == c == 1 else 0) + r * c * stores + _BETWEEN_SLOTS
             for r in row_blocks
         )
 

@@ -21,6 +21,7 @@ BARRIER_CYCLES = 20
 _MOST_TAPS = 12  # of a loop body
 _TAP_BYTES = 120  # of code, for the largest block
 _WORD = 4
+_SCALE_CYCLES = (40.0, 4.0)  # of a call, and per element
 
 
 @dataclass(frozen=True)
@@ -277,6 +278,25 @@ def _span(*parts: Elements) -> Elements:
     low = sum(int(part.min()) for part in parts)
     high = sum(int(part.max()) for part in parts)
     return np.arange(low // 4, high // 4 + 1)
+
+
+def scaled(
+    dy: str, words: int, at: int, before: Sequence[Statement | Barrier], core: Core
+) -> list[Statement | Barrier]:
+    """-lr dy in the scratch: sums of it begin with the weights, and end as the new ones.
+
+    Args:
+        dy: C of the gradient.
+        words: of it.
+        at: where in the scratch.
+        before: what else is prepared; cores meet once for both.
+        core: the machine.
+    """
+    share = f"core, {core.cores}" if core.cores > 1 else "0, 1"
+    place = f"scratch + {at}" if at else "scratch"
+    text = f"ac_scale_f32({place}, {dy}, {words}, -lr, {share});"
+    cycles = _SCALE_CYCLES[0] + _SCALE_CYCLES[1] * words / core.cores
+    return [Statement(text, cycles), *before, *(() if before else (Barrier(),))]
 
 
 def loops(*counts: tuple[int, int, int]) -> tuple[tuple[int, int, int], ...]:

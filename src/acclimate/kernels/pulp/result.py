@@ -9,8 +9,8 @@ from math import inf
 
 import numpy as np
 
-from acclimate.kernels.pulp.function import Function
-from acclimate.kernels.pulp.isa import IMMEDIATE, Code
+from acclimate.kernels.pulp.function import Function, OutOfRegisters
+from acclimate.kernels.pulp.isa import IMMEDIATE
 
 _AT_ONCE = 4  # loads in flight before the first of them is used
 
@@ -20,10 +20,11 @@ class Result:
     """The end of a sum s.
 
     Args:
-        kind: `set`: c = clamp(s + bias); `add`: c = c + s; `step`: c = c - rate (s + decay c).
+        kind: `set`: c = clamp(s + bias); `step`: c = c - rate (s + decay c); `add`:
+            c = (1 - rate decay) c + s, the same with terms that -rate is in already.
         lo: lower bound of the clamp.
         hi: upper bound of the clamp.
-        decay: L2 weight decay of `step`.
+        decay: L2 weight decay of an update.
         bias: `rows` or `columns`, whose index the bias has; empty for none.
         sums: sums of a over the taps, per row, go where `bias` points, in the same way as c.
     """
@@ -35,9 +36,14 @@ class Result:
     bias: str = ""
     sums: bool = False
 
+    @property
+    def begins(self) -> bool:
+        """True if a block's sums begin with what c holds, so that they only need to be stored."""
+        return self.kind == "add"
+
     def prepare(self, f: Function, address: str, free: Sequence[str]) -> None:
         """Slots for -rate, and for 1 - rate decay; three free registers for floats."""
-        if self.kind != "step":
+        if self.kind == "set" or (self.kind == "add" and not self.decay):
             return
         rate, decay, one = free[:3]
         f.fetch(address, "rate")
@@ -59,7 +65,7 @@ class Result:
         peeled: bool,
         last: int,
     ) -> None:
-        """Gives the sums their first value.
+        """Gives sums that do not begin with c their first value.
 
         Args:
             f: the function.
@@ -89,13 +95,6 @@ class Result:
                 elif register != row[last]:
                     f.code(f.move, register, row[last])
 
-    def multiply(self, code: Code, total: str, a: str, b: str, first: bool, waiting: str) -> None:
-        """total += a b; the first tap sets it to a b, or to a b plus the bias in `waiting`."""
-        if first and not self.bias:
-            code("fmul.s", total, a, b)
-        else:
-            code("fmadd.s", total, a, b, waiting if first and self.bias == "rows" else total)
-
 
 def bits(value: float) -> int:
     """The signed word that holds a float."""
@@ -103,38 +102,54 @@ def bits(value: float) -> int:
 
 
 class ResultWriter:
-    """Writes sums to memory.
+    """Moves sums between their registers and memory.
 
     Args:
         f: the function.
         result: what becomes of them.
-        integers: free registers for addresses.
-        reals: free registers for floats; the same list where both are of one kind.
+        at: a register that points to c.
+        far: a free register for integers.
+        reals: free registers for floats.
+        rate: a register that holds -rate already, if there is one.
+        passed: bytes by which `at` has been moved already.
     """
 
-    def __init__(self, f: Function, result: Result, integers: list[str], reals: list[str]) -> None:
-        self.f, self.result = f, result
-        self.integers, self.reals = integers, reals
-        self.at, self.far = self.integers.pop(0), self.integers.pop(0)
-        self.passed = 0
+    def __init__(
+        self,
+        f: Function,
+        result: Result,
+        at: str,
+        far: str,
+        reals: Sequence[str],
+        rate: str = "",
+        passed: int = 0,
+    ) -> None:
+        self.f, self.result, self.at, self.far, self.rate = f, result, at, far, rate
+        self.reals = [register for register in reals if register not in {at, far}]
+        self.passed = passed
 
-    def write(self, places: Sequence[tuple[str, int]], pointer: str) -> None:
-        """Writes registers to byte offsets from the address in a slot."""
+    def load(self, places: Sequence[tuple[str, int]]) -> None:
+        """Reads registers from byte offsets, what decay leaves of them."""
         f = self.f
-        f.fetch(self.at, pointer)
-        self.passed = 0
+        for register, offset in places:
+            f.code(f.load, register, self.reach(offset), self.at)
+        if self.result.decay:
+            keep = self._fetched("keep", [*self.reals])
+            for register, _ in places:
+                f.code("fmul.s", register, register, keep)
+
+    def write(self, places: Sequence[tuple[str, int]]) -> None:
+        """Writes registers to byte offsets, or changes by them what is there."""
         if self.result.kind == "set":
-            for register, offset in places:
-                f.code(f.store, register, self.reach(offset), self.at)
+            self.store(places)
             return
         free = list(self.reals)
-        rate = keep = ""
+        rate, keep = self.rate, ""
         if self.result.kind == "step":
-            rate = free.pop(0)
-            f.code(f.load, rate, f.slot("negative"), "sp")
-            if self.result.decay:
-                keep = free.pop(0)
-                f.code(f.load, keep, f.slot("keep"), "sp")
+            rate = rate or self._fetched("negative", free)
+            keep = self._fetched("keep", free) if self.result.decay else ""
+        if not free:
+            raise OutOfRegisters
         at_once = min(_AT_ONCE, len(free))
         group: list[tuple[str, int]] = []
         for place in places:
@@ -143,6 +158,18 @@ class ResultWriter:
                 group = []
             group.append(place)
         self.update(group, free, rate, keep)
+
+    def store(self, places: Sequence[tuple[str, int]]) -> None:
+        """Writes registers to byte offsets."""
+        for register, offset in places:
+            self.f.code(self.f.store, register, self.reach(offset), self.at)
+
+    def _fetched(self, name: str, free: list[str]) -> str:
+        """The first of the free registers, with what a slot holds."""
+        if not free:
+            raise OutOfRegisters
+        self.f.code(self.f.load, free[0], self.f.slot(name), "sp")
+        return free.pop(0)
 
     def clamp(self, registers: Sequence[str]) -> None:
         """Clamps sums in their registers."""
@@ -160,6 +187,8 @@ class ResultWriter:
         """A register that holds a bound; the zero register where that is one of floats too."""
         if limit == 0.0 and not self.f.core.float_registers:
             return "x0"
+        if not self.reals:
+            raise OutOfRegisters
         self.f.constant(self.reals[0], bits(limit), self.far)
         return self.reals[0]
 
