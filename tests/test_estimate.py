@@ -13,7 +13,8 @@ from acclimate.estimate import call_cost, entry_cycles
 from acclimate.estimate.rates import Rate, _tables, rate_of, write_text
 from acclimate.kernels import OPS
 from acclimate.kernels.pulp.core import Core
-from acclimate.kernels.pulp.isa import Code, Label, cycles, size
+from acclimate.kernels.pulp.isa import Code, Label, size
+from acclimate.kernels.pulp.timing import cycles
 from acclimate.models import REGISTRY
 from acclimate.targets import find_target
 
