@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -149,7 +150,7 @@ class Call:
         """Views that the call sets, without scratch."""
         return tuple(view for view in self.outputs if view is not None)
 
-    @property
+    @cached_property
     def views(self) -> tuple[View, ...]:
         """All views of the call, scratch included."""
         return (*self.reads, *self.writes, *((self.scratch,) if self.scratch else ()))
@@ -160,7 +161,7 @@ class Call:
         count = len(self.inputs)
         return self.op.bind(shape[:count], shape[count:], self.attrs)
 
-    @property
+    @cached_property
     def macs(self) -> int:
         """Multiply-accumulates of this call."""
         return int(pick(self.op.macs, self.values()))
