@@ -14,7 +14,7 @@ from acclimate import capture
 from acclimate.capture import Loss, Update, UpdatePolicy
 from acclimate.errors import BadOption, DoesNotFit, nearest
 from acclimate.firmware import Firmware
-from acclimate.fit import ORDERED, Stage, Wanted, fit, run_passes
+from acclimate.fit import ORDERED, Stage, Wanted, fit, quick_ram_bytes, run_passes
 from acclimate.lower import ENTRIES, Optimizer, decompositions, find_optimizer, lower
 from acclimate.passes import PASSES
 from acclimate.recompute import Saving
@@ -46,8 +46,26 @@ class Job:
         Raises:
             AcclimateError: as for `compile`.
         """
-        _check_options(self.name, self.entries)
+        lowered = self._lower()
+        return _fit(lowered.stages, self._wanted(), lowered.lr, lowered.title)
+
+    def quick_ram_bytes(self) -> int:
+        """RAM that the step takes by a quick look; see `fit.quick_ram_bytes`.
+
+        Raises:
+            AcclimateError: as for `compile`.
+        """
+        return quick_ram_bytes(self._lower().stages[-1].program, self._wanted())
+
+    def _wanted(self) -> Wanted:
         device = _device(self.target, self.cores)
+        saving = _saving(self.recompute, self.page)
+        return wanted_of(device, self.budget, self.solver_seconds, saving)
+
+    def _lower(self) -> _Lowered:
+        """What does not depend on the device."""
+        _check_options(self.name, self.entries)
+        self._wanted()  # a wrong option is said before the model is looked at
         rule, criterion = find_optimizer(self.optimizer), capture.find_loss(self.loss)
         inputs, wanted = capture.split_example(self.example)
         data = (*inputs, *(wanted if isinstance(wanted, tuple) else (wanted,)))
@@ -66,10 +84,16 @@ class Job:
         program = lower(self.name, predict, joint, rule, entries, self.seed, channels)
         stages = [Stage("fold_batch_norm", folded, program)]
         stages += run_passes(PASSES, stages[-1].program)
-        title = f"{type(model).__name__}, trained by {rule.describe()}"
-        saving = _saving(self.recompute, self.page)
-        wanted = wanted_of(device, self.budget, self.solver_seconds, saving)
-        return _fit(stages, wanted, rule.lr, title)
+        return _Lowered(stages, rule.lr, f"{type(model).__name__}, trained by {rule.describe()}")
+
+
+@dataclass(frozen=True)
+class _Lowered:
+    """A captured step: its stages, its learning rate, and what it is."""
+
+    stages: list[Stage]
+    lr: float
+    title: str
 
 
 def compile(
