@@ -48,6 +48,7 @@ class Wanted:
         saving: what may be computed again or wait in a slower memory.
         ms: time that a step may take, by estimate; None for no limit.
         mj: energy that a step may take, by estimate; None for no limit.
+        costs_only: nobody runs the program: how cores share its calls is left open.
     """
 
     target: Target
@@ -56,6 +57,12 @@ class Wanted:
     saving: Saving = field(default_factory=Saving)
     ms: float | None = None
     mj: float | None = None
+    costs_only: bool = False
+
+    @property
+    def team(self) -> int:
+        """Cores whose work is shared out."""
+        return 1 if self.costs_only else self.target.cores
 
     @property
     def max_cycles(self) -> int | None:
@@ -155,7 +162,7 @@ def _fit(program: Program, wanted: Wanted) -> tuple[list[Stage], Plan]:
         whole,
         seconds=wanted.solver_seconds,
         ram_bytes=limits.get("ram"),
-        cores=target.cores,
+        cores=wanted.team,
         memories=target.memories,
         limits=limits,
     )
@@ -226,7 +233,8 @@ def _streamed(
     outer = target.memories[-1].name
     used = _aligned(placed.arenas.get(outer, 0)) + _static_bytes(tiled, outer)
     tiled, smaller = spare_code(tiled, target, used)
-    placed = with_teams(verify(tiled), placed, target.cores)
+    if not wanted.costs_only:
+        placed = with_teams(verify(tiled), placed, wanted.team)
     ram, memories, limits = wanted.limits.get("ram"), target.memories, wanted.limits
     placed = put(tiled, placed, ram_bytes=ram, memories=memories, limits=limits)
     return [*stages, Stage("stream", (*changes, *smaller), tiled)], placed

@@ -10,10 +10,11 @@ from typing import Any
 from torch import nn
 
 import acclimate
+from acclimate.budget import TIMES, limits_of, saving_of, wanted_of
 from acclimate.capture import Update, UpdatePolicy, split_example
 from acclimate.errors import BadOption, DoesNotFit, NoSchedule, NothingToTrain
 from acclimate.firmware import Firmware
-from acclimate.pipeline import TIMES, Job, limits_of, retarget, wanted_of
+from acclimate.pipeline import Job, refit
 from acclimate.recompute import can_page
 from acclimate.report.choices import LEVELS, WAYS, Choice, check_plans, list_choices
 from acclimate.report.points import Cost, Point, Survey, with_front
@@ -106,7 +107,7 @@ class _Seen:
         """A choice that keeps all activations, then those that take less RAM."""
         # What does not depend on the device is done once, for one that holds everything.
         job = replace(self.job, target="portable", cores=None, budget=None, solver_seconds=0.0)
-        captured = replace(job, update=choice.update).run()
+        captured = replace(job, update=choice.update).run(tried=bool(self.title))
         self.title = self.title or captured.title
         kept = self._point(choice, trained, captured)
         if kept is None:
@@ -156,14 +157,9 @@ class _Seen:
         self, captured: Firmware, choice: Choice, target: Target, budget: Mapping[str, Any] | None
     ) -> Firmware:
         seconds = self.job.solver_seconds if self.exact else 0.0
-        return retarget(
-            captured,
-            target,
-            budget=budget,
-            solver_seconds=seconds,
-            recompute=choice.recompute,
-            page=choice.page,
-        )
+        saving = saving_of(choice.recompute, choice.page)
+        wanted = wanted_of(target, budget, seconds, saving)
+        return refit(captured, replace(wanted, costs_only=True))
 
     def _refused(
         self, choice: Choice, trained: int, captured: Firmware, error: DoesNotFit

@@ -91,7 +91,9 @@ def _key(call: Call, names: Mapping[str, str]) -> _Call:
 
 
 def _view(view: View | None, names: Mapping[str, str]) -> _View:
-    return view and (names[view.buffer], view.shape, view.strides, view.offset)
+    if view is None:
+        return None
+    return names[view.buffer], view.shape, view.strides, view.offset
 
 
 def _bare(call: Call, names: Mapping[str, str]) -> Call:
