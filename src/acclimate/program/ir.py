@@ -155,8 +155,12 @@ class Call:
         """All views of the call, scratch included."""
         return (*self.reads, *self.writes, *((self.scratch,) if self.scratch else ()))
 
-    def values(self) -> dict[str, Any]:
+    def values(self) -> Mapping[str, Any]:
         """Dims, attributes and derived scalars of this call, see `Op.bind`."""
+        return self._values
+
+    @cached_property
+    def _values(self) -> Mapping[str, Any]:
         shape = [None if view is None else view.shape for view in (*self.inputs, *self.outputs)]
         count = len(self.inputs)
         return self.op.bind(shape[:count], shape[count:], self.attrs)

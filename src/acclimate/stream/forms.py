@@ -214,10 +214,14 @@ class Forms:
         return self._forms[key]
 
     def _form(self, tiling: Tiling, each: list[float]) -> _Form:
-        compute = [
-            sum(_overhead(call) + c * _work(call) for c, call in zip(each, tile, strict=True))
-            for tile in tiling.tiles
-        ]
+        known: dict[object, float] = {}
+        compute = []
+        for tile in tiling.tiles:
+            like = _shapes(tile)
+            if like not in known:
+                pairs = zip(each, tile, strict=True)
+                known[like] = sum(_overhead(call) + c * _work(call) for c, call in pairs)
+            compute.append(known[like])
         return _Form(tiling, np.array(compute), self._traffic(tiling))
 
     def _traffic(self, tiling: Tiling) -> tuple[_Traffic, ...]:
@@ -237,7 +241,7 @@ class Forms:
             known: dict[object, tuple[float, int]] = {}
             each = []
             for tile in tiling.tiles:
-                like = tuple((*(view.shape for view in c.views), c.accumulate) for c in tile)
+                like = _shapes(tile)
                 if like not in known:
                     cycles = TILE_CYCLES * (len(tiling.tiles) > 1) + sum(
                         map(self.costs.cycles, tile)
@@ -267,6 +271,11 @@ class Forms:
 def _forms_of(target: Target, room: int, records: tuple[Path, int]) -> Forms:
     """See `Forms.of`; what was measured since then chooses other kernels."""
     return Forms(Costs(target, Chooser(target)), room)
+
+
+def _shapes(tile: Unit) -> tuple[tuple[object, ...], ...]:
+    """What the work of a tile depends on: most tiles of a tiling have the same."""
+    return tuple((*(view.shape for view in call.views), call.accumulate) for call in tile)
 
 
 def _overhead(call: Call) -> float:
