@@ -46,7 +46,7 @@ def survey(
         plans: further update policies by name.
         exact: pack every arena with the solver, as `compile` does; it takes minutes. Without it
             the RAM of a point may be a little more than what compiling it takes.
-        progress: told (done, total, name of the point).
+        progress: told (choices of what learns that are done, all of them, name of the point).
         options: of `compile`; `update` is the point `own`, `recompute` and `page` do not count.
 
     Returns:
@@ -78,6 +78,8 @@ class _Seen:
     exact: bool
     progress: Progress
     title: str = ""
+    done: int = 0
+    total: int = 0
 
     def __post_init__(self) -> None:
         target, cores = self.job.target, self.job.cores
@@ -89,8 +91,9 @@ class _Seen:
         inputs, _ = split_example(self.job.example)
         choices = list_choices(self.job.model, inputs, plans, self.job.update)
         done = set()
-        for number, choice in enumerate(choices):
-            self.progress(number, len(choices), choice.name)
+        self.total = len(choices)
+        for self.done, choice in enumerate(choices):
+            self._tell(choice)
             try:
                 update = _update(choice, self.job)
             except (BadOption, NothingToTrain):
@@ -102,6 +105,9 @@ class _Seen:
                 continue
             done.add(key)
             yield from self._levels(choice, _count(update))
+
+    def _tell(self, choice: Choice) -> None:
+        self.progress(self.done, self.total, choice.name)
 
     def _levels(self, choice: Choice, trained: int) -> Iterator[Point]:
         """A choice that keeps all activations, then those that take less RAM."""
@@ -121,7 +127,7 @@ class _Seen:
             seen: list[Point] = []
             for way in WAYS if can_page(self.target) else WAYS[:1]:
                 less = choice.less(way, percent)
-                self.progress(0, 0, less.name)
+                self._tell(less)
                 point = self._less(less, trained, captured, kept)
                 if point is None:
                     continue
