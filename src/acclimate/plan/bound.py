@@ -96,25 +96,27 @@ def check_bound(program: Program, memories: Sequence[Memory], limits: Mapping[st
         for m in memories
         if m.writable
     }
-    needed = least.size_bytes + _sum_bytes(changing if constant else static)
-    if needed > sum(rooms.values()):
+    beside = changing if constant else static
+    if least.size_bytes + _sum_bytes(beside) > sum(rooms.values()):
         usable = ", ".join(f"{name} {size:,} B" for name, size in rooms.items())
-        raise _too_large(
-            program, least, needed, f"in the memories of the device; usable are {usable}"
-        )
-    needed = least.size_bytes + _sum_bytes(b for b in changing if b.role is not Role.PAGE)
-    if "ram" in limits and needed > limits["ram"]:
-        raise _too_large(program, least, needed, f"of RAM; the budget is {limits['ram']:,} B")
+        where = f"in the memories of the device; usable are {usable}"
+        raise _too_large(program, least, beside, where)
+    beside = [b for b in changing if b.role is not Role.PAGE]
+    if "ram" in limits and least.size_bytes + _sum_bytes(beside) > limits["ram"]:
+        raise _too_large(program, least, beside, f"of RAM; the budget is {limits['ram']:,} B")
 
 
-def _too_large(program: Program, least: Least, needed: int, where: str) -> DoesNotFit:
-    largest = sorted(least.buffers, key=lambda b: -b.size_bytes)[:_SHOWN]
-    listed = ", ".join(f"{b.name} {b.size_bytes:,} B {b.dtype}{list(b.shape)}" for b in largest)
+def _too_large(program: Program, least: Least, beside: Sequence[Buffer], where: str) -> DoesNotFit:
+    every = sorted((*least.buffers, *beside), key=lambda b: -b.size_bytes)
+    listed = ", ".join(
+        f"{b.name} {b.size_bytes:,} B {b.dtype}{list(b.shape)}" for b in every[:_SHOWN]
+    )
+    alive = max(least.buffers, key=lambda b: b.size_bytes, default=None)
     return DoesNotFit(
-        f"{program.name} needs {needed:,} B or more {where}",
+        f"{program.name} needs {_sum_bytes(every):,} B or more {where}",
         found=f"at call {least.call} of {least.entry} {least.size_bytes:,} B are alive in every"
-        f" order of the calls; largest: {listed}",
-        where=str(largest[0].source) if largest else None,
+        f" order of the calls; largest of all: {listed}",
+        where=str(alive.source) if alive else None,
         hint="recompute='auto' takes less RAM and more cycles; or train fewer layers, take a"
         " smaller model, or --target with more memory",
     )
