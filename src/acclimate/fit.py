@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from acclimate.errors import DoesNotFit
 from acclimate.estimate import entry_cycles
 from acclimate.passes import LATE_PASSES, Pass
-from acclimate.plan import Plan, arrange, order_calls, plan, put, with_teams
+from acclimate.plan import Plan, arrange, check_bound, order_calls, plan, put, with_teams
 from acclimate.program import Program, prune, verify
 from acclimate.recompute import Saving, save_ram
 from acclimate.stream import Streaming
@@ -48,6 +48,7 @@ class Wanted:
         saving: what may be computed again or wait in a slower memory.
         ms: time that a step may take, by estimate; None for no limit.
         mj: energy that a step may take, by estimate; None for no limit.
+        costs_only: nobody runs the program: how cores share its calls is left open.
     """
 
     target: Target
@@ -56,6 +57,12 @@ class Wanted:
     saving: Saving = field(default_factory=Saving)
     ms: float | None = None
     mj: float | None = None
+    costs_only: bool = False
+
+    @property
+    def team(self) -> int:
+        """Cores whose work is shared out."""
+        return 1 if self.costs_only else self.target.cores
 
     @property
     def max_cycles(self) -> int | None:
@@ -100,6 +107,44 @@ def fit(program: Program, wanted: Wanted) -> tuple[list[Stage], Plan]:
     return stages, placed
 
 
+def quick_ram_bytes(program: Program, wanted: Wanted) -> int:
+    """RAM that a program takes on a device, found out without making tiles.
+
+    Args:
+        program: as for `fit`.
+        wanted: as for `fit`; nothing is saved, and arenas are packed greedily.
+
+    Returns:
+        Arena and everything static that changes [B]; parts of buffers in a fast memory may come
+        on top of that.
+
+    Raises:
+        DoesNotFit: as for `fit`, also where only tiles in the fast memory would make room.
+    """
+    target, limits = wanted.target, wanted.limits
+    ordered = order_calls(select_kernels(program, target))
+    stages = run_passes(LATE_PASSES, ordered)
+    whole, room = prune(stages[-1].program), _fast_room(target, limits)
+    if room is not None and _wanted_bytes(whole) > room:
+        whole = prune(ordered)
+        outer = [memory.name for memory in target.memories if memory.writable][1]
+        whole = replace(
+            whole,
+            buffers={
+                name: replace(b, memory=outer) if b.role.in_arena else b
+                for name, b in whole.buffers.items()
+            },
+        )
+    placed = put(
+        whole,
+        arrange(whole, seconds=0.0),
+        ram_bytes=limits.get("ram"),
+        memories=target.memories,
+        limits=limits,
+    )
+    return placed.ram_bytes
+
+
 def _fit(program: Program, wanted: Wanted) -> tuple[list[Stage], Plan]:
     target, limits = wanted.target, wanted.limits
     ordered = verify(order_calls(select_kernels(program, target)))
@@ -117,7 +162,7 @@ def _fit(program: Program, wanted: Wanted) -> tuple[list[Stage], Plan]:
         whole,
         seconds=wanted.solver_seconds,
         ram_bytes=limits.get("ram"),
-        cores=target.cores,
+        cores=wanted.team,
         memories=target.memories,
         limits=limits,
     )
@@ -172,6 +217,7 @@ def _streamed(
             f" {_PORT_BYTES} B",
             hint=f"--budget {fast}=4kB",
         )
+    check_bound(whole, target.memories, wanted.limits)
     streaming = Streaming(whole, target, room)
     room -= room % _ALIGN_BYTES
     budget, least = room, _ALIGN_BYTES
@@ -187,7 +233,8 @@ def _streamed(
     outer = target.memories[-1].name
     used = _aligned(placed.arenas.get(outer, 0)) + _static_bytes(tiled, outer)
     tiled, smaller = spare_code(tiled, target, used)
-    placed = with_teams(verify(tiled), placed, target.cores)
+    if not wanted.costs_only:
+        placed = with_teams(verify(tiled), placed, wanted.team)
     ram, memories, limits = wanted.limits.get("ram"), target.memories, wanted.limits
     placed = put(tiled, placed, ram_bytes=ram, memories=memories, limits=limits)
     return [*stages, Stage("stream", (*changes, *smaller), tiled)], placed
