@@ -61,12 +61,18 @@ class Row:
     of_bound_with_results: float | None
 
 
-def _linear(rng: random.Random) -> dict[str, int]:
-    return {"N": rng.choice([1, 1, 2, 5, 16]), "C": rng.randint(8, 640), "K": rng.randint(8, 640)}
+def _linear(rng: random.Random, batches: Sequence[int] = (1, 2, 4, 8, 16, 32)) -> dict[str, int]:
+    """Every batch is as likely as any other: drawn beside C and K, large ones would be rare."""
+    n = rng.choice(batches)
+    pairs = LEAST_MACS // n, MOST_MACS // n
+    while True:
+        c, k = rng.randint(8, 640), rng.randint(8, 640)
+        if pairs[0] <= c * k <= pairs[1]:
+            return {"N": n, "C": c, "K": k}
 
 
 def _one_sample(rng: random.Random) -> dict[str, int]:
-    return {**_linear(rng), "N": 1}
+    return _linear(rng, (1,))
 
 
 def _matmul(rng: random.Random) -> dict[str, int]:
