@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from acclimate.errors import DoesNotFit
 from acclimate.estimate import entry_cycles
-from acclimate.passes import LATE_PASSES, Pass
+from acclimate.passes import LATE_PASSES, Pass, share_sums
 from acclimate.plan import Plan, arrange, order_calls, plan, put, with_teams
 from acclimate.program import Program, prune, verify
 from acclimate.recompute import Saving, save_ram
@@ -102,8 +102,9 @@ def fit(program: Program, wanted: Wanted) -> tuple[list[Stage], Plan]:
 
 def _fit(program: Program, wanted: Wanted) -> tuple[list[Stage], Plan]:
     target, limits = wanted.target, wanted.limits
-    ordered = verify(order_calls(select_kernels(program, target)))
-    stages = [Stage(ORDERED, (), ordered), *run_passes(LATE_PASSES, ordered)]
+    shared, changes = share_sums(program, target.cores)
+    ordered = verify(order_calls(select_kernels(shared, target)))
+    stages = [Stage(ORDERED, tuple(changes), ordered), *run_passes(LATE_PASSES, ordered)]
     stages += _recomputed(stages[-1].program, wanted)
     whole = prune(stages[-1].program)
     room = _fast_room(target, limits)

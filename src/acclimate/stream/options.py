@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from acclimate.program import Buffer, Call
-from acclimate.stream.cost import GAP_CYCLES, MEET_CYCLES, START_CYCLES, TILE_CYCLES, Costs
+from acclimate.stream.cost import COMMAND_CYCLES, GAP_CYCLES, MEET_CYCLES, START_CYCLES, TILE_CYCLES, Costs
 from acclimate.stream.tiling import Stream, Tiling, Unit, tilings
 
 _ENOUGH = 8  # tilings that need less than this share of the memory are not cut further
@@ -75,11 +76,13 @@ class Options:
         buffers: of the program.
         costs: of calls and copies.
         room: bytes of fast memory, more than which no tiling may need.
+        users: calls of the program that use each buffer: one that a unit alone uses is not stored.
     """
 
     buffers: Mapping[str, Buffer]
     costs: Costs
     room: int
+    users: Mapping[str, int] = field(default_factory=dict)
     _units: dict[_Key, Unit] = field(default_factory=dict)  # keeps ids from being reused
     _forms: dict[tuple[_Key, bool], list[_Form]] = field(default_factory=dict)
     _known: dict[tuple[_Key, Set[str]], list[Option]] = field(default_factory=dict)
@@ -192,14 +195,25 @@ class Options:
             self._units[key[0]] = unit
             each = [self.costs.cycles(call) / _work(call) for call in unit]
             found: list[_Form] = []
+            local = self._local(unit)
             for family in tilings(unit, self.buffers, crossed):
-                for tiling in family:
+                for whole in family:
+                    tiling = whole.without_stores(local)
                     found.append(self._form(tiling, each))
                     need = tiling.staged_bytes(frozenset())
                     if need is not None and need <= self.room // _ENOUGH:
                         break
             self._forms[key] = found
         return self._forms[key]
+
+    def _local(self, unit: Unit) -> set[str]:
+        """Buffers of the arena that no other call uses."""
+        here = users_of(unit)
+        return {
+            name
+            for name, count in here.items()
+            if self.buffers[name].role.in_arena and self.users.get(name) == count
+        }
 
     def _form(self, tiling: Tiling, each: list[float]) -> _Form:
         compute = [
@@ -262,6 +276,8 @@ class Options:
         gap = GAP_CYCLES if ahead == 1 else 0.0
         coming = np.append(fetch[1:] + gap, 0.0)
         leaving = np.append(0.0, store[:-1])
+        begun = sum((np.sign(t.fetch) + np.sign(t.store) for t in moved), none)
+        compute = compute + COMMAND_CYCLES * begun
         busy = np.maximum(np.maximum(compute + stalls, coming), leaving)
         # The last store runs beside the next unit.
         return float(fetch[0] + busy.sum() + store[-1] / 4)
@@ -273,6 +289,11 @@ class Options:
             outer = sum(view.size for view in call.views if view.buffer not in inner)
             cycles += self.costs.cycles(call) + (self.costs.direct(call, outer) if outer else 0.0)
         return Option(None, 0, cycles)
+
+
+def users_of(calls: Iterable[Call]) -> Counter[str]:
+    """How many calls use each buffer."""
+    return Counter(name for call in calls for name in {view.buffer for view in call.views})
 
 
 def _key(unit: Unit) -> _Key:
