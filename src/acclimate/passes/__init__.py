@@ -16,7 +16,6 @@ from acclimate.passes.fuse_maps import fuse_maps
 from acclimate.passes.fuse_update import fuse_update
 from acclimate.passes.mask_activations import mask_activations
 from acclimate.passes.reuse_in_place import reuse_in_place
-from acclimate.passes.share_sums import share_sums
 from acclimate.passes.update_early import update_early
 from acclimate.passes.update_slices import update_slices
 from acclimate.program import Program

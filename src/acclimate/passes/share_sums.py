@@ -16,7 +16,6 @@ _LEAST = 8  # terms of a core: the second sum and the barrier before it take abo
 _MOST_PARTS = 4  # for each core, where the terms cannot be divided by the number of cores
 
 
-
 def share_sums(program: Program, cores: int) -> tuple[Program, list[str]]:
     """Splits folds with one result, which core 0 would compute alone, into one part per core.
 
@@ -41,7 +40,9 @@ def share_sums(program: Program, cores: int) -> tuple[Program, list[str]]:
                 continue
             axis, parts = split
             label = f"{call.attrs.label}_parts"
-            buffer = Buffer(_name(f"{entry.name}.{label}", buffers), (parts,), "f32", Role.ACTIVATION)
+            buffer = Buffer(
+                _name(f"{entry.name}.{label}", buffers), (parts,), "f32", Role.ACTIVATION
+            )
             buffers[buffer.name] = replace(buffer, source=call.source)
             calls += _shared(call, axis, View.whole(buffer), label)
             changes.append(f"{entry.name}: {call.attrs.label} in {parts} parts")

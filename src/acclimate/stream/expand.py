@@ -173,7 +173,11 @@ def expand(
             for c in calls
         )
 
-    return Tiles(of_unit(first), of_unit(rest), tuple(stage.ring.after(len(stage.stream.runs)) for stage in stages))
+    return Tiles(
+        of_unit(first),
+        of_unit(rest),
+        tuple(stage.ring.after(len(stage.stream.runs)) for stage in stages),
+    )
 
 
 def _followed(new: Sequence[Ring], old: Sequence[Ring], slack: int) -> list[Ring]:

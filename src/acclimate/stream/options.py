@@ -11,7 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from acclimate.program import Buffer, Call
-from acclimate.stream.cost import COMMAND_CYCLES, GAP_CYCLES, MEET_CYCLES, START_CYCLES, TILE_CYCLES, Costs
+from acclimate.stream.cost import (
+    COMMAND_CYCLES,
+    GAP_CYCLES,
+    MEET_CYCLES,
+    START_CYCLES,
+    TILE_CYCLES,
+    Costs,
+)
 from acclimate.stream.tiling import Stream, Tiling, Unit, tilings
 
 _ENOUGH = 8  # tilings that need less than this share of the memory are not cut further
