@@ -22,8 +22,8 @@ ORDERED = "order_calls"  # the first stage that depends on the target
 _ALIGN_BYTES = 8  # of an arena, and of a tensor that lies outside
 _PORT_BYTES = 768  # of the fast memory: what a port keeps of the copies that are under way
 _ATTEMPTS = 3  # at an arena that leaves room for the code of its tiles
-_CODE_BYTES = 1500  # of a call in tiles, before they are known: of the step of MobileNet
-_CODE_MARGIN_BYTES = 2048  # by which the estimate of code may be too small
+_CODE_BYTES = 1700  # of a call in tiles, before they are known: of the step of MobileNet
+_CODE_MARGIN_BYTES = 3072  # by which the estimate of code may be too small
 
 
 @dataclass(frozen=True)
@@ -166,12 +166,13 @@ def _in_tiles(ordered: Stage, wanted: Wanted, room: int) -> tuple[list[Stage], P
         stages = [ordered, *_recomputed(ordered.program, wanted)]
         tiled = _streamed(prune(stages[-1].program), wanted, room)
         return [*stages, tiled.stage], _put(tiled, wanted)
-    arena = plan(whole, seconds=0.0).arena_bytes
-    over = arena + _outside_bytes(whole) - _usable(target.memories[-1], wanted.limits)
-    if over <= 0:
+    arena, outer = plan(whole, seconds=0.0).arena_bytes, target.memories[-1]
+    most = _usable(outer, wanted.limits) - _persistent_bytes(whole)
+    over = arena + _outside_bytes(whole) - outer.size_bytes
+    if over <= 0 and arena <= most:
         # Without the late passes: a loop that overwrites its input ties calls to their order.
         tiled = _streamed(whole, wanted, room)
-        arena, over = tiled.placed.arenas[target.memories[-1].name], tiled.over_bytes(target)
+        arena, over = tiled.placed.arenas.get(outer.name, 0), tiled.over_bytes(target)
         if over <= 0:
             return [ordered, tiled.stage], _put(tiled, wanted)
     else:
@@ -179,7 +180,7 @@ def _in_tiles(ordered: Stage, wanted: Wanted, room: int) -> tuple[list[Stage], P
     # With them: a gradient in the place of another one leaves more for activations.
     late = run_passes(LATE_PASSES, ordered.program)
     for _ in range(_ATTEMPTS):
-        arena -= over
+        arena = min(arena - over, most)
         again = _recomputed(late[-1].program, wanted, arena)
         tiled = _streamed(prune([*late, *again][-1].program), wanted, room)
         over = tiled.over_bytes(target)
