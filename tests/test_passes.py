@@ -237,3 +237,18 @@ def test_every_pass_is_listed_with_its_changes() -> None:
     names = [stage.name for stage in firmware.stages]
     assert len(names) == len(set(names))
     assert after(firmware, "reuse_in_place").entries.keys() == firmware.program.entries.keys()
+
+
+def test_loss_is_shared_out_to_the_cores() -> None:
+    model = nn.Linear(8, 160)
+    alone, shared = (compiled(model, 1, 8, target="pulp-cluster", cores=n) for n in (1, 8))
+    assert counts(alone.program)["mse_loss_parts"] == 0
+    assert counts(shared.program)["mse_loss_parts"] == 1
+    (parts,) = (b for b in shared.program.buffers.values() if b.name.endswith("mse_loss_parts"))
+    assert parts.shape == (8,)
+    assert any("mse_loss in 8 parts" in change for s in shared.stages for change in s.changes)
+
+
+def test_short_sum_stays_on_one_core() -> None:
+    firmware = compiled(nn.Linear(8, 32), 1, 8, target="pulp-cluster")
+    assert counts(firmware.program)["mse_loss_parts"] == 0

@@ -38,7 +38,7 @@ def units(made: Program) -> list[tuple[Call, ...]]:
 
 def test_calls_on_other_buffers_have_one_pattern() -> None:
     made, known = program(), dict[Key, Pattern]()
-    one, two = (match(unit, made.buffers, known) for unit in units(made))
+    one, two = (match(unit, made.buffers, set(), known) for unit in units(made))
     assert one.pattern is two.pattern and len(known) == 1
     assert set(one.names) != set(two.names) and [*one.names.values()] == [*two.names.values()]
     assert one.inner(set(one.names)) == two.inner(set(two.names)) == set(one.names.values())
@@ -52,14 +52,14 @@ def test_other_numbers_are_another_pattern() -> None:
     more = replace(call, accumulate=True)
     bound = replace(call, attrs=replace(call.attrs, lo=0.0))
     minus = replace(call, attrs=replace(call.attrs, lo=-0.0))
-    found = [match((one,), whole.buffers, known).pattern for one in (call, more, bound, minus)]
+    found = [match((one,), whole.buffers, set(), known).pattern for one in (call, more, bound, minus)]
     assert len({id(pattern) for pattern in found}) == 4
 
 
 def test_a_tiling_of_the_pattern_is_that_of_the_unit() -> None:
     made = program()
     for unit in units(made):
-        alike = match(unit, made.buffers, {})
+        alike = match(unit, made.buffers, set(), {})
         pairs = zip(
             tilings(unit, made.buffers, False),
             tilings(alike.pattern.unit, alike.pattern.buffers, False),
@@ -88,7 +88,7 @@ def test_equal_units_are_estimated_once(monkeypatch: pytest.MonkeyPatch) -> None
     made = program()
     forms = Forms(Forms.of(find_target("gap9"), ROOM).costs, ROOM)
     one, two = units(made)
-    options = Options(made.buffers, forms)
+    options = Options(made.buffers, forms, {})
     first = options.refined(one, set(), ROOM)
     monkeypatch.setattr("acclimate.stream.forms.tilings", None)
     second = options.refined(two, set(), ROOM)

@@ -9,17 +9,21 @@ from dataclasses import dataclass, field, replace
 from acclimate.errors import DoesNotFit
 from acclimate.estimate import entry_cycles
 from acclimate.passes import LATE_PASSES, Pass
+from acclimate.passes.share_sums import share_sums
 from acclimate.plan import Plan, arrange, check_bound, order_calls, plan, put, with_teams
 from acclimate.program import Program, prune, verify
 from acclimate.recompute import Saving, save_ram
 from acclimate.stream import Streaming
 from acclimate.targets import Memory, Target
 from acclimate.tune import select_kernels
-from acclimate.tune.code_size import spare_code
+from acclimate.tune.code_size import code_bytes, spare_code
 
 ORDERED = "order_calls"  # the first stage that depends on the target
 _ALIGN_BYTES = 8  # of an arena, and of a tensor that lies outside
 _PORT_BYTES = 768  # of the fast memory: what a port keeps of the copies that are under way
+_ATTEMPTS = 3  # at an arena that leaves room for the code of its tiles
+_CODE_BYTES = 1700  # of a call in tiles, before they are known: of the step of MobileNet
+_CODE_MARGIN_BYTES = 3072  # by which the estimate of code may be too small
 
 
 @dataclass(frozen=True)
@@ -147,16 +151,14 @@ def quick_ram_bytes(program: Program, wanted: Wanted) -> int:
 
 def _fit(program: Program, wanted: Wanted) -> tuple[list[Stage], Plan]:
     target, limits = wanted.target, wanted.limits
-    ordered = verify(order_calls(select_kernels(program, target)))
-    stages = [Stage(ORDERED, (), ordered), *run_passes(LATE_PASSES, ordered)]
+    shared, changes = share_sums(program, target.cores)
+    ordered = verify(order_calls(select_kernels(shared, target)))
+    stages = [Stage(ORDERED, tuple(changes), ordered), *run_passes(LATE_PASSES, ordered)]
     stages += _recomputed(stages[-1].program, wanted)
     whole = prune(stages[-1].program)
     room = _fast_room(target, limits)
     if room is not None and _wanted_bytes(whole) > room:
-        # Without the late passes: a loop that overwrites its input ties calls to their order.
-        again = _recomputed(ordered, wanted)
-        stages = [stages[0], *again]
-        return _streamed(prune(stages[-1].program), stages, wanted, room - _PORT_BYTES)
+        return _in_tiles(stages[0], wanted, room - _PORT_BYTES)
     stages[-1] = replace(stages[-1], program=whole)
     placed = plan(
         whole,
@@ -169,20 +171,86 @@ def _fit(program: Program, wanted: Wanted) -> tuple[list[Stage], Plan]:
     return stages, placed
 
 
-def _recomputed(program: Program, wanted: Wanted) -> list[Stage]:
-    """The stage that trades cycles for RAM, if it is wanted."""
+@dataclass(frozen=True)
+class _Tiled:
+    """A program in tiles, with the places of its arenas.
+
+    Args:
+        stage: with the program.
+        placed: where everything lies.
+        used_bytes: of the outer memory, for everything but code.
+    """
+
+    stage: Stage
+    placed: Plan
+    used_bytes: int
+
+    def over_bytes(self, target: Target) -> int:
+        """What the outer memory lacks, by estimate of the code that lies there too."""
+        outer = target.memories[-1]
+        needed = self.used_bytes + code_bytes(self.stage.program, target) + _CODE_MARGIN_BYTES
+        return needed - outer.size_bytes if outer.writable else 0
+
+
+def _in_tiles(ordered: Stage, wanted: Wanted, room: int) -> tuple[list[Stage], Plan]:
+    """Tiles for the fast memory, and activations computed again where the outer one is too small.
+
+    How much code the tiles take is known only when they are written: what the outer memory lacks
+    then is taken from the arena, until all fits.
+
+    Args:
+        ordered: the stage before tiles.
+        wanted: what the program has to fit.
+        room: bytes of the fast memory.
+
+    Raises:
+        DoesNotFit: a memory is too small.
+    """
+    target, whole = wanted.target, prune(ordered.program)
+    if wanted.saving.recompute != "auto":
+        stages = [ordered, *_recomputed(ordered.program, wanted)]
+        tiled = _streamed(prune(stages[-1].program), wanted, room)
+        return [*stages, tiled.stage], _put(tiled, wanted)
+    arena, outer = plan(whole, seconds=0.0).arena_bytes, target.memories[-1]
+    most = _usable(outer, wanted.limits) - _persistent_bytes(whole)
+    over = arena + _outside_bytes(whole) - outer.size_bytes
+    if over <= 0 and arena <= most:
+        # Without the late passes: a loop that overwrites its input ties calls to their order.
+        tiled = _streamed(whole, wanted, room)
+        arena, over = tiled.placed.arenas.get(outer.name, 0), tiled.over_bytes(target)
+        if over <= 0:
+            return [ordered, tiled.stage], _put(tiled, wanted)
+    else:
+        over += _CODE_BYTES * len(list(whole.calls()))
+    # With them: a gradient in the place of another one leaves more for activations.
+    late = run_passes(LATE_PASSES, ordered.program)
+    for _ in range(_ATTEMPTS):
+        arena = min(arena - over, most)
+        again = _recomputed(late[-1].program, wanted, arena)
+        tiled = _streamed(prune([*late, *again][-1].program), wanted, room)
+        over = tiled.over_bytes(target)
+        if over <= 0:
+            break
+    return [ordered, *late, *again, tiled.stage], _put(tiled, wanted)
+
+
+def _recomputed(program: Program, wanted: Wanted, arena_bytes: int | None = None) -> list[Stage]:
+    """The stage that trades cycles for RAM, if it is wanted.
+
+    Args:
+        program: before tiles.
+        wanted: what it has to fit.
+        arena_bytes: what the memory behind the fast one of a cluster leaves for the arena.
+    """
     if not wanted.saving.wanted:
         return []
-    whole, target, limits = prune(program), wanted.target, wanted.limits
-    room, outer = _fast_room(target, limits), None
-    if room is not None and wanted.saving.recompute == "auto" and _wanted_bytes(whole) > room:
-        outer = _usable([memory for memory in target.memories if memory.writable][1], limits)
+    whole = prune(program)
     changed, schedule = save_ram(
         whole,
-        target,
-        limits,
+        wanted.target,
+        wanted.limits,
         wanted.saving,
-        room_bytes=outer,
+        room_bytes=None if arena_bytes is None else arena_bytes + _persistent_bytes(whole),
         max_cycles=wanted.max_cycles,
         seconds=wanted.solver_seconds,
     )
@@ -205,9 +273,7 @@ def _check_time(program: Program, placed: Plan, wanted: Wanted) -> None:
             )
 
 
-def _streamed(
-    whole: Program, stages: Sequence[Stage], wanted: Wanted, room: int
-) -> tuple[list[Stage], Plan]:
+def _streamed(whole: Program, wanted: Wanted, room: int) -> _Tiled:
     """Tiles for the fast memory; with less of it where packing leaves gaps."""
     target, seconds = wanted.target, wanted.solver_seconds
     fast = target.memories[0].name
@@ -232,12 +298,18 @@ def _streamed(
         budget, least = budget - max(over, least), 2 * least
     outer = target.memories[-1].name
     used = _aligned(placed.arenas.get(outer, 0)) + _static_bytes(tiled, outer)
-    tiled, smaller = spare_code(tiled, target, used)
+    used += sum(_aligned(b.size_bytes) for b in tiled.buffers.values() if b.role.external)
+    tiled, smaller = spare_code(tiled, target, used + _CODE_MARGIN_BYTES)
+    return _Tiled(Stage("stream", (*changes, *smaller), tiled), placed, used)
+
+
+def _put(tiled: _Tiled, wanted: Wanted) -> Plan:
+    """The plan of a program in tiles: every tensor has a memory."""
+    program, placed, target = tiled.stage.program, tiled.placed, wanted.target
     if not wanted.costs_only:
-        placed = with_teams(verify(tiled), placed, wanted.team)
+        placed = with_teams(verify(program), placed, wanted.team)
     ram, memories, limits = wanted.limits.get("ram"), target.memories, wanted.limits
-    placed = put(tiled, placed, ram_bytes=ram, memories=memories, limits=limits)
-    return [*stages, Stage("stream", (*changes, *smaller), tiled)], placed
+    return put(program, placed, ram_bytes=ram, memories=memories, limits=limits)
 
 
 def run_passes(passes: Sequence[Pass], program: Program) -> list[Stage]:
@@ -263,10 +335,16 @@ def _usable(memory: Memory, limits: Mapping[str, int]) -> int:
 
 def _wanted_bytes(program: Program) -> int:
     """What everything takes without tiles."""
-    arena = plan(program, seconds=0.0).arena_bytes
-    return arena + sum(
-        _aligned(b.size_bytes) for b in program.buffers.values() if b.role.persistent
-    )
+    return plan(program, seconds=0.0).arena_bytes + _persistent_bytes(program)
+
+
+def _persistent_bytes(program: Program) -> int:
+    return sum(_aligned(b.size_bytes) for b in program.buffers.values() if b.role.persistent)
+
+
+def _outside_bytes(program: Program) -> int:
+    """Of all tensors that do not lie in an arena; inputs and outputs lie beside weights."""
+    return sum(_aligned(b.size_bytes) for b in program.buffers.values() if not b.role.in_arena)
 
 
 def _static_bytes(program: Program, memory: str) -> int:

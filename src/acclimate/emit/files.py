@@ -105,6 +105,7 @@ def _library(
         f"{name}.c": render(
             "model.c.jinja",
             variables,
+            compact=program.compact,
             static_table=document.static_table(program),
             headers=document.headers(program),
             loops=loops.texts(),

@@ -225,12 +225,15 @@ class Program:
         buffers: by name, in order of creation.
         entries: by name: predict, train, accumulate, apply.
         values: initial values of the persistent buffers.
+        compact: code and data share a memory that is short: what starts the calls is compiled for
+            size.
     """
 
     name: str
     buffers: Mapping[str, Buffer]
     entries: Mapping[str, Entry]
     values: Mapping[str, Array] = field(repr=False)
+    compact: bool = False
 
     def calls(self) -> Iterator[Call]:
         """All calls of all entry points."""

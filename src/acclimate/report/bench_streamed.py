@@ -82,7 +82,7 @@ def measure_streamed(name: str, machine: Target) -> StreamedRow:
     """Measures one row, and the step in L1 where that does not take too long."""
     for memory, size in _MEMORIES.get(name, {}).items():
         machine = machine.with_memory(memory, size)
-    firmware = compile_step(name, machine)
+    firmware = compile_step(name, machine, recompute="auto")
     cycles, macs = run_step(name, firmware), step_macs(firmware)
     resident = measure_row(name, machine).cycles if macs <= WHOLE_MACS else None
     return StreamedRow(

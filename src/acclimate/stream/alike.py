@@ -12,7 +12,7 @@ from acclimate.stream.tiling import Tiling, Unit, tiling_of
 
 _View = tuple[str, Shape, Shape, int] | None
 _Call = tuple[str, str, bool, tuple[_View, ...], _View]
-Key = tuple[tuple[_Call, ...], tuple[tuple[Shape, str, Role], ...]]
+Key = tuple[tuple[_Call, ...], tuple[tuple[Shape, str, Role, bool], ...]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,10 +22,12 @@ class Pattern:
     Args:
         unit: the calls, without kernels.
         buffers: by name.
+        local: those that nobody but the unit needs: what it writes there is not stored.
     """
 
     unit: Unit
     buffers: Mapping[str, Buffer]
+    local: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -58,15 +60,20 @@ class Alike:
             tuple(_placed(part, whole, back) for part, whole in zip(tile, self.unit, strict=True))
             for tile in tiling.tiles
         ]
-        return replace(tiling_of(tiling.cuts, tiles, buffers), ahead=tiling.ahead)
+        found = tiling_of(tiling.cuts, tiles, buffers)
+        local = {back[mine] for mine in self.pattern.local}
+        return replace(found.without_stores(local), ahead=tiling.ahead)
 
 
-def match(unit: Unit, buffers: Mapping[str, Buffer], known: dict[Key, Pattern]) -> Alike:
+def match(
+    unit: Unit, buffers: Mapping[str, Buffer], local: Set[str], known: dict[Key, Pattern]
+) -> Alike:
     """The pattern of a unit.
 
     Args:
         unit: of a program.
         buffers: of that program.
+        local: those that no other call uses.
         known: patterns of before; a new one is added.
     """
     names: dict[str, str] = {}
@@ -76,11 +83,12 @@ def match(unit: Unit, buffers: Mapping[str, Buffer], known: dict[Key, Pattern]) 
                 names.setdefault(view.buffer, f"b{len(names)}")
     key = (
         tuple(_key(call, names) for call in unit),
-        tuple((b.shape, b.dtype, b.role) for b in (buffers[name] for name in names)),
+        tuple((b.shape, b.dtype, b.role, b.name in local) for b in map(buffers.__getitem__, names)),
     )
     if key not in known:
         own = {mine: replace(buffers[name], name=mine) for name, mine in names.items()}
-        known[key] = Pattern(tuple(_bare(call, names) for call in unit), own)
+        mine = frozenset(names[name] for name in names if name in local)
+        known[key] = Pattern(tuple(_bare(call, names) for call in unit), own, mine)
     return Alike(unit, known[key], names)
 
 

@@ -18,19 +18,44 @@ class Ring:
     """A buffer in the fast memory with slots that parts of operands take in turn.
 
     Args:
-        buffer: all slots, one after the other.
+        buffer: all slots, one after the other; it may be longer.
         slots: how many.
+        slot: elements of one.
+        base: first element of the first slot.
         next: the slot that is taken next.
     """
 
     buffer: Buffer
     slots: int
+    slot: int
+    base: int = 0
     next: int = 0
 
     @property
-    def kind(self) -> tuple[str, int, int]:
-        """Rings of one kind can take the place of each other."""
-        return self.buffer.dtype, self.buffer.size, self.slots
+    def size_bytes(self) -> int:
+        """Of the fast memory."""
+        return self.buffer.size_bytes
+
+    def place(self, run: int) -> int:
+        """First element of the slot of a run from now on."""
+        return self.base + (self.next + run) % self.slots * self.slot
+
+    def after(self, runs: int) -> Ring:
+        """The ring when so many runs have taken a slot."""
+        return replace(self, next=(self.next + runs) % self.slots)
+
+    def follow(self, old: Ring) -> Ring | None:
+        """This ring in the buffer of an older one, from where that one is free first.
+
+        None where another type of elements lies there, or where the buffer is too short.
+        """
+        size, whole = self.slots * self.slot, old.buffer.size
+        if old.buffer.dtype != self.buffer.dtype or size > whole:
+            return None
+        free = (old.place(-1) + old.slot) % whole  # behind the last run
+        if free + size <= whole:
+            return replace(self, buffer=old.buffer, base=free)
+        return replace(self, buffer=old.buffer, next=-(-free // self.slot) % self.slots)
 
 
 @dataclass(frozen=True)
@@ -59,37 +84,28 @@ class _Stage:
     def buffer(self) -> Buffer:
         return self.ring.buffer
 
-    def slot(self, run: int) -> int:
-        """First element of a run's place."""
-        slots = self.ring.slots
-        return (self.ring.next + run) % slots * (self.buffer.size // slots)
-
-    def left(self) -> Ring:
-        """The ring after the last run."""
-        return replace(self.ring, next=(self.ring.next + len(self.stream.runs)) % self.ring.slots)
-
     def run_of(self, tile: int) -> int:
         return next(n for n, (a, b) in enumerate(self.stream.runs) if a <= tile < b)
 
     def view(self, part: View, tile: int) -> View:
         """An operand of a tile."""
-        return staged(part, self.buffer, self.slot(self.run_of(tile)))
+        return staged(part, self.buffer, self.ring.place(self.run_of(tile)))
 
     def copy(self, run: int, inward: bool) -> Call:
         """Brings or takes away the part of a run."""
         region = self.stream.regions[self.stream.runs[run][0]]
         assert region is not None
-        return copy_of(region, self.buffer, self.slot(run), inward)
+        return copy_of(region, self.buffer, self.ring.place(run), inward)
 
     def fetches(self, tile: int) -> list[Call]:
-        """Copies for a tile that its cores wait for."""
+        """Copies for a tile that its cores wait for; none after the last one."""
         runs = [n for n, (a, _) in enumerate(self.stream.runs) if a == tile]
         return [self.copy(n, True) for n in runs if self.stream.reads[tile]]
 
     def stores(self, tile: int) -> list[Call]:
         """Copies of what is done after a tile."""
         runs = [n for n, (_, b) in enumerate(self.stream.runs) if b == tile + 1]
-        return [self.copy(n, False) for n in runs if self.stream.writes]
+        return [self.copy(n, False) for n in runs if self.stream.leaves]
 
 
 def copy_of(region: Region, inner: Buffer, offset: int, inward: bool) -> Call:
@@ -112,6 +128,7 @@ def expand(
     buffers: Mapping[str, Buffer],
     fast: str,
     rings: Sequence[Ring] = (),
+    slack: int = 0,
 ) -> Tiles:
     """Writes a unit as tiles.
 
@@ -125,25 +142,22 @@ def expand(
         inner: buffers that lie in the fast memory.
         buffers: of the program.
         fast: name of that memory.
-        rings: of the unit before; those of a kind that is needed here go on, so that the first
-            tiles can come while the last ones of that unit are computed.
+        rings: of the units before; those in whose buffers tiles of this one have room go on, so
+            that the first tiles can come while the last ones of that unit are computed.
+        slack: bytes that these may be longer than what this unit needs.
     """
-    found = list(rings)
-    stages = []
-    for number, stream in enumerate(tiling.moved(inner)):
-        name = f"{stem}_tile_{number}"
-        ring = _ring(stream, stream.slots(tiling.ahead), name, fast, buffers[stream.buffer])
-        same = next((old for old in found if old.kind == ring.kind and ring.slots > 1), None)
-        if same is not None:
-            found.remove(same)
-        stages.append(_Stage(stream, same or ring))
+    moved = tiling.moved(inner)
+    new = [
+        _ring(stream, stream.slots(tiling.ahead), f"{stem}_tile_{n}", fast, buffers[stream.buffer])
+        for n, stream in enumerate(moved)
+    ]
+    stages = list(map(_Stage, moved, _followed(new, rings, slack)))
     count, ahead = len(tiling.tiles), tiling.ahead
     begun = range(min(ahead, count))
     first = [copy for tile in begun for stage in stages for copy in stage.fetches(tile)]
     rest: list[Call] = []
     for tile, unit in enumerate(tiling.tiles):
-        if tile + ahead < count:
-            rest += [copy for stage in stages for copy in stage.fetches(tile + ahead)]
+        rest += [copy for stage in stages for copy in stage.fetches(tile + ahead)]
         rest += [
             replace(_on_tiles(call, n, tile, stages), origin=origins[n])
             for n, call in enumerate(unit)
@@ -159,12 +173,38 @@ def expand(
             for c in calls
         )
 
-    return Tiles(of_unit(first), of_unit(rest), tuple(stage.left() for stage in stages))
+    return Tiles(
+        of_unit(first),
+        of_unit(rest),
+        tuple(stage.ring.after(len(stage.stream.runs)) for stage in stages),
+    )
+
+
+def _followed(new: Sequence[Ring], old: Sequence[Ring], slack: int) -> list[Ring]:
+    """New rings in the buffers of old ones where that is possible, the largest first.
+
+    As long as there is memory for all of them, a small one leaves a large buffer to later units,
+    and none waits for the only slot of another one.
+    """
+    found, free = list(new), sorted(old, key=lambda ring: ring.size_bytes)
+    roomy = sum(ring.size_bytes for ring in old) <= slack
+    for number in sorted(range(len(new)), key=lambda n: -new[n].size_bytes):
+        ring = new[number]
+        for other in free:
+            more = other.size_bytes - ring.size_bytes
+            if more > slack or (roomy and (more > ring.size_bytes or other.slots == 1)):
+                continue
+            if (same := ring.follow(other)) is not None:
+                found[number], slack = same, slack - more
+                free.remove(other)
+                break
+    return found
 
 
 def _ring(stream: Stream, slots: int, name: str, fast: str, outer: Buffer) -> Ring:
-    size = 8 * slots * stream.slot_bytes // bits_of(outer.dtype)
-    return Ring(Buffer(name, (size,), outer.dtype, Role.TILE, outer.source, memory=fast), slots)
+    slot = 8 * stream.slot_bytes // bits_of(outer.dtype)
+    buffer = Buffer(name, (slots * slot,), outer.dtype, Role.TILE, outer.source, memory=fast)
+    return Ring(buffer, slots, slot)
 
 
 def _on_tiles(call: Call, number: int, tile: int, stages: Sequence[_Stage]) -> Call:

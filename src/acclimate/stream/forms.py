@@ -17,7 +17,14 @@ import numpy.typing as npt
 
 from acclimate.program import Call
 from acclimate.stream.alike import Key, Pattern
-from acclimate.stream.cost import GAP_CYCLES, MEET_CYCLES, START_CYCLES, TILE_CYCLES, Costs
+from acclimate.stream.cost import (
+    COMMAND_CYCLES,
+    GAP_CYCLES,
+    MEET_CYCLES,
+    START_CYCLES,
+    TILE_CYCLES,
+    Costs,
+)
 from acclimate.stream.tiling import Stream, Tiling, Unit, tilings
 from acclimate.targets import Target
 from acclimate.tune import Chooser
@@ -205,7 +212,8 @@ class Forms:
             each = [self.costs.cycles(call) / _work(call) for call in pattern.unit]
             found: list[_Form] = []
             for family in tilings(pattern.unit, pattern.buffers, crossed):
-                for tiling in family:
+                for whole in family:
+                    tiling = whole.without_stores(pattern.local)
                     found.append(self._form(tiling, each))
                     need = tiling.staged_bytes(frozenset())
                     if need is not None and need <= self.room // _ENOUGH:
@@ -262,6 +270,8 @@ class Forms:
         gap = GAP_CYCLES if ahead == 1 else 0.0
         coming = np.append(fetch[1:] + gap, 0.0)
         leaving = np.append(0.0, store[:-1])
+        begun = sum((np.sign(t.fetch) + np.sign(t.store) for t in moved), none)
+        compute = compute + COMMAND_CYCLES * begun
         busy = np.maximum(np.maximum(compute + stalls, coming), leaving)
         # The last store runs beside the next unit.
         return float(fetch[0] + busy.sum() + store[-1] / 4)

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
-from acclimate.program import Buffer
+from acclimate.program import Buffer, Call
 from acclimate.stream.alike import Alike, match
 from acclimate.stream.forms import Forms, Option
 from acclimate.stream.tiling import Unit
@@ -27,10 +28,12 @@ class Options:
     Args:
         buffers: of the program.
         forms: tilings of the patterns of units.
+        users: calls of the program that use each buffer: one that a unit alone uses is not stored.
     """
 
     buffers: Mapping[str, Buffer]
     forms: Forms
+    users: Mapping[str, int]
     _alike: dict[_Key, Alike] = field(default_factory=dict)  # keeps ids from being reused
     _known: dict[tuple[_Key, Set[str]], list[Option]] = field(default_factory=dict)
 
@@ -123,8 +126,23 @@ class Options:
 
     def _match(self, unit: Unit) -> Alike:
         if _key(unit) not in self._alike:
-            self._alike[_key(unit)] = match(unit, self.buffers, self.forms.patterns)
+            patterns, local = self.forms.patterns, self._local(unit)
+            self._alike[_key(unit)] = match(unit, self.buffers, local, patterns)
         return self._alike[_key(unit)]
+
+    def _local(self, unit: Unit) -> set[str]:
+        """Buffers of the arena that no other call uses."""
+        here = users_of(unit)
+        return {
+            name
+            for name, count in here.items()
+            if self.buffers[name].role.in_arena and self.users.get(name) == count
+        }
+
+
+def users_of(calls: Iterable[Call]) -> Counter[str]:
+    """How many calls use each buffer."""
+    return Counter(name for call in calls for name in {view.buffer for view in call.views})
 
 
 def _key(unit: Unit) -> _Key:

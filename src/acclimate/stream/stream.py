@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from acclimate.kernels.copy.op import Copy
+from acclimate.kernels.op import bytes_of
 from acclimate.program import Buffer, Call, Program, Role, View
 from acclimate.stream.expand import Ring, Tiles, copy_of, expand
 from acclimate.stream.forms import Forms, Option
-from acclimate.stream.options import Options
+from acclimate.stream.options import Options, users_of
 from acclimate.stream.region import region_of
 from acclimate.stream.stays import ALWAYS, Stay, Stays
 from acclimate.stream.tiling import Unit
@@ -31,7 +32,8 @@ class Streaming:
 
     def __init__(self, program: Program, target: Target, room: int) -> None:
         self._program, self._target = program, target
-        self._options = Options(program.buffers, Forms.of(target, room))
+        forms, users = Forms.of(target, room), users_of(program.calls())
+        self._options = Options(program.buffers, forms, users)
         entries = program.entries.items()
         self._units = {name: units_of(e, self._options) for name, e in entries}
 
@@ -98,21 +100,22 @@ class _Writer:
         """The calls of an entry point in tiles."""
         twins = self._twins(entry)
         flat: list[Call] = []
-        reach = 1, 1
-        spare = 0  # bytes that the unit before leaves for what this one fetches first
-        rings: tuple[Ring, ...] = ()  # of the unit before that had tiles
+        reach = 1  # calls before which copies for the next unit may begin
+        spare = 0  # bytes that are free during these calls
+        rings: tuple[Ring, ...] = ()  # of the units before, if there is still memory for them
         count = itertools.count()
         for number, unit in enumerate(units):
             origins = [next(count) for _ in unit]
             inner = self.stays.inner(entry, number)
             left = self.stays.left(entry, number)
-            kinds = [(ring.buffer.size_bytes, ring.slots) for ring in rings]
+            kinds = [(ring.size_bytes, ring.slots) for ring in rings]
             found = self.options.refined(unit, inner, left, spare, kinds)
             option = self.options.written(unit, found)
-            if sum(ring.buffer.size_bytes for ring in rings) > left:
-                rings = ()
-            tiles = self._tiles(entry, unit, origins, option, inner, rings)
-            rings = tiles.rings or rings
+            tiles = self._tiles(entry, unit, origins, option, inner, rings, left)
+            here = {ring.buffer.name for ring in tiles.rings}
+            taken = max(option.staged_bytes, sum(ring.size_bytes for ring in tiles.rings))
+            idle = _fitting([r for r in rings if r.buffer.name not in here], left - taken)
+            rings = *tiles.rings, *idle
             near = {
                 stay.buffer: View.whole(twin)
                 for stay, twin in twins.items()
@@ -125,12 +128,13 @@ class _Writer:
             first += [call.map_views(near) for call in tiles.first]
             rest = [call.map_views(near) for call in tiles.rest]
             rest += [_whole(twins[s], s, False, head) for s in ends]
-            self._append(flat, first, spare, reach)
+            used = self._append(flat, first, spare, reach)
             flat += rest
-            spare = left - option.staged_bytes
             many = option.tiling is not None and len(option.tiling.tiles) > 1
             last = len(unit) * (option.tiling.ahead if option.tiling and many else 1)
-            reach = last, last if many else last + reach[1]
+            free = left - taken - sum(ring.size_bytes for ring in idle)
+            # Across a unit of one tile, copies may begin during the unit before it.
+            reach, spare = (last, free) if many else (last + reach, min(spare - used, free))
         return tuple(flat)
 
     def _twins(self, entry: str) -> dict[Stay, Buffer]:
@@ -156,6 +160,7 @@ class _Writer:
         option: Option,
         inner: set[str],
         rings: Sequence[Ring],
+        left: int,
     ) -> Tiles:
         if option.tiling is None:
             return Tiles(
@@ -163,7 +168,9 @@ class _Writer:
             )
         numbers = "_".join(map(str, origins))
         stem = f"{entry}.call_{numbers}"
-        tiles = expand(stem, option.tiling, origins, inner, self.program.buffers, self.fast, rings)
+        slack = left - option.staged_bytes
+        buffers = self.program.buffers
+        tiles = expand(stem, option.tiling, origins, inner, buffers, self.fast, rings, slack)
         self.buffers |= {ring.buffer.name: ring.buffer for ring in tiles.rings}
         if len(option.tiling.tiles) > 1:
             cuts = " ".join(f"{dim}={length}" for dim, length in option.tiling.cuts)
@@ -171,54 +178,82 @@ class _Writer:
             self.changes.append(f"{entry} {numbers}: {count} tiles {cuts}, {option.staged_bytes} B")
         return tiles
 
-    def _append(
-        self, flat: list[Call], first: list[Call], room: int, reach: tuple[int, int]
-    ) -> None:
-        """Begins copies during the last tiles of the unit before, those first that have nothing to
+    def _append(self, flat: list[Call], first: list[Call], room: int, reach: int) -> int:
+        """Begins copies during the last tiles of the units before, those first that have nothing to
         wait for.
 
         Args:
             flat: calls of the units before; the copies are inserted.
             first: what a unit fetches before its first tile.
-            room: bytes that the unit before leaves.
-            reach: calls before which a copy may begin: into new memory, and into a ring in use.
+            room: bytes that are free during the last calls.
+            reach: how many these are.
+
+        Returns:
+            Bytes that the copies take from then on.
         """
         old = {view.buffer for call in flat for view in call.views}
-        places = [self._place(flat, copy, reach[copy.writes[0].buffer in old]) for copy in first]
-        early, end = 0, len(flat)
+        places = [self._place(flat, copy, reach) for copy in first]
+        early, end, taken = 0, len(flat), 0
         for at, copy in sorted(zip(places, first, strict=True), key=lambda pair: pair[0]):
             new = {view.buffer for view in copy.writes} - old
             size = sum(self.buffers[name].size_bytes for name in new)
-            if at < end and size <= room:
-                room -= size
+            if at < end and size <= room - taken:
+                taken += size
                 old |= new
                 flat.insert(at + early, copy)
                 early += 1
             else:
                 flat.append(copy)
+        return taken
 
     def _place(self, flat: Sequence[Call], copy: Call, reach: int) -> int:
         """Where a copy may begin: before the first of the last calls, `reach` of them at most, from
         which on nobody makes what it brings or is at work where it brings it; or at the end."""
         (target,), (source,) = copy.writes, copy.reads
-        place = len(flat)
+        costs = self.options.forms.costs
+        place, after = len(flat), len(flat)
+        # Copies run one after the other: what is needed earlier must not wait for this one.
+        passed, hidden = False, -costs.copy(_bytes(copy, self.buffers))
         for at in range(len(flat) - 1, -1, -1):
             call = flat[at]
             if any(_meet(target, view) for view in call.views):
-                break
+                # Core 0 would wait for a store that has only begun, and all would wait for core 0.
+                return after if isinstance(call.attrs, Copy) else place
             if any(_meet(source, view) for view in call.writes):
                 break
-            if not isinstance(call.attrs, Copy):
-                place, reach = at, reach - 1
-                if not reach:
-                    break
+            if isinstance(call.attrs, Copy):
+                if call.attrs.inward:
+                    hidden -= costs.copy(_bytes(call, self.buffers)) if passed else 0.0
+                    passed = True
+                continue
+            hidden += costs.cycles(call) if passed else 0.0
+            if not passed or hidden >= 0.0:
+                place, after = at, place
+            reach -= 1
+            if not reach:
+                break
         return place
+
+
+def _bytes(copy: Call, buffers: Mapping[str, Buffer]) -> int:
+    (target,) = copy.writes
+    return bytes_of(buffers[target.buffer].dtype, target.size)
 
 
 def _meet(one: View, other: View) -> bool:
     """True if two views may share an element."""
     (a, b), (c, d) = one.span(), other.span()
     return one.buffer == other.buffer and a <= d and c <= b
+
+
+def _fitting(rings: Sequence[Ring], room: int) -> tuple[Ring, ...]:
+    """The first rings that have room together."""
+    found = []
+    for ring in rings:
+        if ring.size_bytes <= room:
+            found.append(ring)
+            room -= ring.size_bytes
+    return tuple(found)
 
 
 def _whole(twin: Buffer, stay: Stay, inward: bool, unit: Call) -> Call:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise, product
 
@@ -48,6 +48,7 @@ class Stream:
         whole: elements of the buffer.
         reads: tiles that need a value which they do not make themselves.
         writes: the tiles set it.
+        leaves: what they set is stored; not where the calls of the unit alone need it.
     """
 
     buffer: str
@@ -56,6 +57,7 @@ class Stream:
     whole: int
     reads: tuple[bool, ...]
     writes: bool
+    leaves: bool
 
     @cached_property
     def regions(self) -> tuple[Region | None, ...]:
@@ -109,7 +111,7 @@ class Stream:
             ahead: tiles that are fetched before they are needed.
         """
         coming = ahead if any(self.reads) else 0
-        return min(len(self.runs), 1 + coming + self.writes)
+        return min(len(self.runs), 1 + coming + self.leaves)
 
     @cached_property
     def moves_in(self) -> tuple[int, ...]:
@@ -123,7 +125,7 @@ class Stream:
         """Bytes stored after every tile."""
         last = {b - 1 for _, b in self.runs}
         tiles = range(len(self.regions))
-        return tuple(self.bytes_of(t) if t in last and self.writes else 0 for t in tiles)
+        return tuple(self.bytes_of(t) if t in last and self.leaves else 0 for t in tiles)
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,16 @@ class Tiling:
     def moved(self, inner: Set[str]) -> list[Stream]:
         """The operands that copies bring and take away; `inner` are in the fast memory anyway."""
         return [stream for stream in self.streams if stream.buffer not in inner]
+
+    def without_stores(self, local: Set[str]) -> Tiling:
+        """The tiling where nobody but the unit needs these buffers: they have no other place."""
+        streams = tuple(
+            replace(stream, leaves=False)
+            if stream.buffer in local and not any(stream.reads)
+            else stream
+            for stream in self.streams
+        )
+        return replace(self, streams=streams)
 
     def staged_bytes(self, inner: Set[str]) -> int | None:
         """Fast memory for operands that lie elsewhere; None if a part cannot be computed so."""
@@ -305,11 +317,13 @@ def _stream(tiles: Sequence[Unit], places: list[Place], buffers: Mapping[str, Bu
     inputs = len(tiles[0][first].inputs)
     taken = any(p.position < inputs for p in places if p.call == first)
     view = next(part for part in places[0].parts if part is not None)
+    writes = any(p.position >= len(tiles[0][p.call].inputs) for p in places)
     return Stream(
         buffer=view.buffer,
         places=tuple(places),
         item_bits=bits_of(buffers[view.buffer].dtype),
         whole=buffers[view.buffer].size,
         reads=tuple(taken or tile[first].accumulate for tile in tiles),
-        writes=any(p.position >= len(tiles[0][p.call].inputs) for p in places),
+        writes=writes,
+        leaves=writes,
     )

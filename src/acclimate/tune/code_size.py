@@ -25,42 +25,63 @@ from acclimate.tune.workload import Workload, machine_name, request_of
 
 _COMPARED = 24  # choices of a call
 # Measured on the step of MobileNet in tiles: code of a call or a copy with its wait, the functions
-# that all programs have counted in, and of a C statement that starts a kernel.
-_CALL_BYTES = 70
-_START_BYTES = 36
+# that all programs have counted in, as it is and compiled for size; and of a C statement that
+# starts a kernel.
+_CALL_BYTES, _COMPACT_BYTES = 70, 52
+_START_BYTES = 60
 _PRICES = (0.3, 0.5, 0.7, 1.0, 1.4, 2.0)  # cycles that a byte less may cost, tried in this order
 
 
+def code_bytes(program: Program, target: Target) -> int:
+    """Bytes of the code of a program with kernels on a PULP core: an estimate."""
+    works = [call.work for call in program.calls() if call.work is not None]
+    core, micros = Core.of(target), set[Any]()
+    micros.update(*(work.micros for work in works))
+    # Equal calls share the statements that start their kernels.
+    starts = sum({work.body: _starts_bytes(work) for work in works}.values())
+    kernels = sum(_bytes(micro, core) for micro in micros)
+    return kernels + starts + _calls_bytes(program)
+
+
 def spare_code(program: Program, target: Target, used_bytes: int) -> tuple[Program, list[str]]:
-    """Takes kernels with less code if code and data would not fit the memory that they share.
+    """Takes less code if code and data would not fit the memory that they share.
+
+    First what starts the calls is compiled for size, then kernels with less code are taken.
 
     Args:
         program: with kernels.
         target: code lies in its last memory if that can be written.
-        used_bytes: of that memory, for arena and static tensors.
+        used_bytes: of that memory, for arena, static tensors, inputs and outputs.
 
     Returns:
-        The program, and what was decided, a line; none where nothing had to change.
+        The program, and what was decided, a line each; none where nothing had to change.
     """
     memory = target.memories[-1]
-    if not memory.writable:
+    room = memory.size_bytes - used_bytes
+    if not memory.writable or code_bytes(program, target) <= room:
         return program, []
-    inputs = (b for b in program.buffers.values() if b.role.external)
-    room = memory.size_bytes - used_bytes - sum(b.size_bytes for b in inputs)
-    room -= _CALL_BYTES * len(list(program.calls()))
+    changes = []
+    if not program.compact:
+        before = _calls_bytes(program)
+        program = replace(program, compact=True)
+        saved = before - _calls_bytes(program)
+        changes.append(f"calls of {before:,} B take {saved:,} B less: {memory.name} holds code too")
+    room -= _calls_bytes(program)
     choices = _Choices.of(program, target)
     before = choices.code_bytes()
-    if before <= room:
-        return program, []
     for price in _PRICES:
-        choices.take(price)
         if choices.code_bytes() <= room:
             break
+        choices.take(price)
     after = choices.code_bytes()
     if after == before:
-        return program, []
-    change = f"kernels of {before:,} B take {after:,} B: {memory.name} holds code too"
-    return choices.applied(program), [change]
+        return program, changes
+    changes.append(f"kernels of {before:,} B take {after:,} B: {memory.name} holds code too")
+    return choices.applied(program), changes
+
+
+def _calls_bytes(program: Program) -> int:
+    return (_COMPACT_BYTES if program.compact else _CALL_BYTES) * len(list(program.calls()))
 
 
 @dataclass

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What generated code needs of a device with several cores or memories: five functions, two macros.
+/* What generated code needs of a device with several cores or memories: five functions, three macros.
  * Files port_*.c of the same folder implement the functions. */
 #ifndef AC_PORT_H
 #define AC_PORT_H
@@ -23,6 +23,15 @@
 #define AC_IN(memory)
 #define AC_CONST_IN(memory)
 #endif
+#endif
+
+/* Before a function that starts calls and computes nothing itself: few bytes count, not its cycles. */
+#if defined(__clang__)
+#define AC_COMPACT __attribute__((minsize))
+#elif defined(__GNUC__)
+#define AC_COMPACT __attribute__((optimize("Os")))
+#else
+#define AC_COMPACT
 #endif
 
 #ifdef __cplusplus

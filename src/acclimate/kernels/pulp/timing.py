@@ -34,8 +34,8 @@ class Timing:
 
     An instruction takes an issue slot. A load costs one more if the next instruction needs it, a
     floating-point operation the FPU's latency more, a taken branch two more. Branches count as
-    taken; hardware loops need a count or a name. Floating-point operations wait for other cores at a
-    shared FPU. A loop fetches all of its lines in every round if the instruction cache is smaller.
+    taken; hardware loops need a count or a name. Floating-point operations wait for other cores at
+    a shared FPU. A loop fetches all its lines in every round if the instruction cache is smaller.
 
     Args:
         straight: cycles of what is in no loop.
