@@ -161,7 +161,7 @@ class _Builder:
             "span": tables.span,
         }
         views = [self._constant(name, value) for name, value in constants.items()]
-        attrs = LogMel(spec.hop_samples, spec.fft_size, tables.rows, spec.log_floor)
+        attrs = LogMel(spec.hop_samples, spec.fft_size, spec.log_floor)
         op = LOG_MEL_FWD_S16 if self.mfcc.samples == "s16" else LOG_MEL_FWD
         return Call(op, (out,), (pcm, *views), attrs, source=Source(ENTRY))
 

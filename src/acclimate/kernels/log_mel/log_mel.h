@@ -8,12 +8,12 @@
  *
  * The transform is one of fft_size / 2 = 4^a * R complex points, R 4 or 8: pairs of samples are its points.
  * The caller gives the numbers that only depend on the sizes (tables.py):
- *   twiddle[J,3,2]   w, w^2, w^3 of w = exp(-2 pi j n / points), n < J = points / 4, as re, im;
- *   split[S,rows,2]  exp(-2 pi j k / fft_size) of bin k = s + S q, S = points / R, q < rows;
- *   order[S,2]       which of the blocks of R points holds the bins s + S q, and which one -(s + S q);
- *   weights[B]       of the bins of band 0, band 1, ...;
- *   span[M,2]        the first bin of each band, and how many: below S * rows.
- * `scratch` holds fft_size + S * rows + 2 words per core.
+ *   twiddle[J,2,2]  w and w^2 of w = exp(-2 pi j n / points), n < J = points / 4, as re, im;
+ *   split[K,2]      exp(-2 pi j k / fft_size) of the bins k < K, all that have a weight; K <= points;
+ *   order[S]        the numbers below S = points / R with their digits to the base 4 reversed;
+ *   weights[B]      of the bins of band 0, band 1, ...;
+ *   span[M,2]       the first bin of each band, and how many.
+ * `scratch` holds fft_size + max(K - points / 2, 0) + 2 words per core.
  *
  * Arrays are row-major and do not overlap. Every core calls the function with its number `core` of `cores`
  * and computes its share of the frames. A sample that is NaN makes all bands of its frames NaN. */
@@ -27,7 +27,7 @@ void ac_log_mel_fwd_f32(float *restrict y, const float *restrict x, const float 
                         const float *restrict twiddle, const float *restrict split,
                         const int16_t *restrict order, const float *restrict weights,
                         const int16_t *restrict span, float *restrict scratch, int32_t N, int32_t T,
-                        int32_t F, int32_t M, int32_t W, int32_t hop, int32_t fft_size, int32_t rows,
+                        int32_t F, int32_t M, int32_t W, int32_t K, int32_t hop, int32_t fft_size,
                         float log_floor, int32_t core, int32_t cores);
 
 /* The same of 16-bit integers. */
@@ -35,7 +35,7 @@ void ac_log_mel_fwd_s16(float *restrict y, const int16_t *restrict x, const floa
                         const float *restrict twiddle, const float *restrict split,
                         const int16_t *restrict order, const float *restrict weights,
                         const int16_t *restrict span, float *restrict scratch, int32_t N, int32_t T,
-                        int32_t F, int32_t M, int32_t W, int32_t hop, int32_t fft_size, int32_t rows,
+                        int32_t F, int32_t M, int32_t W, int32_t K, int32_t hop, int32_t fft_size,
                         float log_floor, int32_t core, int32_t cores);
 
 #endif

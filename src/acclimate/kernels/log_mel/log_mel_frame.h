@@ -33,21 +33,17 @@ static inline float ac_ln_f32(float x) {
     return x < INFINITY ? ln : x;
 }
 
-/* y[M] of z[fft_size], of which the first W numbers hold the windowed samples; the rest may hold anything.
- * `power` holds S * rows words. */
-static inline void ac_log_mel_frame(float *restrict y, float *restrict z, float *restrict power,
-                                    const float *restrict twiddle, const float *restrict split,
-                                    const int16_t *restrict order, const float *restrict weights,
-                                    const int16_t *restrict span, int32_t M, int32_t W, int32_t fft_size,
-                                    int32_t rows, float log_floor) {
-    const int32_t points = fft_size / 2, radix = ac_fft_radix(points);
-    const int32_t filled = ac_max_i32(W + W % 2, points / 2);
-    for (int32_t i = W; i < filled; i++)
-        z[i] = 0.0f;
-    ac_fft(z, twiddle, points, filled / 2);
-    ac_fft_powers(power, z, split, order, points / radix, radix, rows);
+/* y[M] of z[fft_size], which holds the transforms of the blocks, and behind it room for bins of the upper
+ * half. */
+static inline void ac_log_mel_frame(float *restrict y, float *z, const float *restrict twiddle,
+                                    const float *restrict split, const float *restrict weights,
+                                    const int16_t *restrict span, int32_t M, int32_t fft_size, int32_t bins,
+                                    float log_floor) {
+    const int32_t points = fft_size / 2;
+    ac_fft_stages(z, twiddle, points);
+    ac_fft_powers(z, z + fft_size, split, points, bins);
     for (int32_t m = 0; m < M; m++) {
-        const float *const bin = power + span[2 * m];
+        const float *const bin = z + span[2 * m];
         const int32_t count = span[2 * m + 1];
         float energy = 0.0f;
         for (int32_t k = 0; k < count; k++)

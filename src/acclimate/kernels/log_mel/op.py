@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from acclimate.kernels.cut import Cut, Range
-from acclimate.kernels.log_mel.tables import blocks, last_radix, make_tables
+from acclimate.kernels.log_mel.tables import blocks, make_tables
 from acclimate.kernels.op import Array, Kernel, Op, Signature
 
 _FOLDER = Path(__file__).parent
-_TABLES = "twiddle[J,D,P], split[S,rows,P], order[S,P]:s16, weights[B], span[M,P]:s16"
+_TABLES = "twiddle[J,P,P], split[K,P], order[S]:s16, weights[B], span[M,P]:s16"
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,6 @@ class LogMel:
 
     hop: int
     fft_size: int
-    rows: int
     log_floor: float
 
 
@@ -63,15 +62,14 @@ def _fwd(
     return y
 
 
-def _scratch(fft_size: int, rows: int) -> int:
-    return fft_size + blocks(fft_size) * rows + 2
+def _scratch(fft_size: int, K: int) -> int:
+    return fft_size + max(K - fft_size // 4, 0) + 2
 
 
-def _macs(N: int, F: int, W: int, B: int, fft_size: int, rows: int) -> int:
+def _macs(N: int, F: int, W: int, K: int, B: int, fft_size: int) -> int:
     """Real products: window, stages of radix 4, split and power, bands."""
-    stages = (fft_size // 2 // last_radix(fft_size)).bit_length() // 2
-    per_frame = W + stages * fft_size // 8 * 12 + blocks(fft_size) * rows * 6 + B
-    return N * F * per_frame
+    stages = blocks(fft_size).bit_length() // 2
+    return N * F * (W + stages * fft_size // 8 * 16 + K * 6 + B)
 
 
 def _samples(hop: int, W: int, start: int, stop: int) -> Mapping[str, Range | int]:
@@ -100,8 +98,8 @@ def _case(
     tables = make_tables(fft_size, triangles(fft_size, M, used))
     return {
         "N": N, "T": (F - 1) * hop + W + hop // 2, "F": F, "W": W, "M": M, "hop": hop,
-        "fft_size": fft_size, "log_floor": log_floor, "rows": tables.rows,
-        "B": len(tables.weights), "J": fft_size // 8, "D": 3, "P": 2, "S": blocks(fft_size),
+        "fft_size": fft_size, "log_floor": log_floor, "K": len(tables.split),
+        "B": len(tables.weights), "J": fft_size // 8, "P": 2, "S": blocks(fft_size),
     }  # fmt: skip
 
 
@@ -125,7 +123,7 @@ def _op(name: str, dtype: str, doc: str) -> Op:
         folder=_FOLDER,
         attrs=LogMel,
         macs=_macs,
-        sizes=("N", "T", "F", "M", "W", "hop", "fft_size", "rows", "log_floor"),
+        sizes=("N", "T", "F", "M", "W", "K", "hop", "fft_size", "log_floor"),
         kernels=(Kernel(f"ac_log_mel_fwd_{dtype}", f"log_mel_{dtype}.c", scratch=_scratch),),
         cases=_CASES,
         cuts=(Cut("F", _samples),),

@@ -18,12 +18,11 @@ class LogMelTables:
     """Operands of `log_mel_fwd`, by the names of its signature.
 
     Args:
-        twiddle: powers of the roots of unity of the stages, [J,3,2].
-        split: roots of unity that part even from odd samples, [S,rows,2].
-        order: where the transform leaves the frequencies, [S,2].
+        twiddle: w and w^2 of the roots of unity of the stages, [J,2,2].
+        split: roots of unity that part even from odd samples, [K,2].
+        order: numbers with reversed digits, [S].
         weights: of the bins of band after band, [B].
         span: first bin and number of bins of each band, [M,2].
-        rows: bins that are computed, in units of S.
     """
 
     twiddle: F32
@@ -31,7 +30,6 @@ class LogMelTables:
     order: S16
     weights: F32
     span: S16
-    rows: int
 
 
 def last_radix(fft_size: int) -> int:
@@ -55,20 +53,14 @@ def make_tables(fft_size: int, filters: F64) -> LogMelTables:
         filters: weight of every bin in every band, w[fft_size/2+1,M]; the last row is zero.
     """
     weights, span = _compressed(filters)
-    used = int((span[:, 0] + span[:, 1]).max(initial=1))
-    rows = -(-used // blocks(fft_size))
+    bins = np.arange((span[:, 0] + span[:, 1]).max(initial=1))
     return LogMelTables(
-        twiddle=_roots(fft_size // 2, np.outer(np.arange(fft_size // 8), [1, 2, 3])),
-        split=_roots(fft_size, np.add.outer(np.arange(blocks(fft_size)), _steps(fft_size, rows))),
-        order=_order(blocks(fft_size)),
+        twiddle=_roots(fft_size // 2, np.multiply.outer(np.arange(fft_size // 8), [1, 2])),
+        split=_roots(fft_size, bins),
+        order=_reversed_digits(blocks(fft_size)),
         weights=weights,
         span=span,
-        rows=rows,
     )
-
-
-def _steps(fft_size: int, rows: int) -> npt.NDArray[np.int64]:
-    return np.arange(rows) * blocks(fft_size)
 
 
 def _roots(size: int, powers: npt.NDArray[np.int64]) -> F32:
@@ -77,12 +69,12 @@ def _roots(size: int, powers: npt.NDArray[np.int64]) -> F32:
     return np.stack([np.cos(angle), np.sin(angle)], axis=-1).astype(np.float32)
 
 
-def _order(count: int) -> S16:
-    """[S,2]: numbers with reversed digits to the base 4, of s and of -s modulo S."""
-    place = np.zeros(1, np.int64)
-    while len(place) < count:  # one digit more: the new one is the most significant of s
-        place = np.concatenate([4 * place + digit for digit in range(4)])
-    return np.stack([place, place[-np.arange(count) % count]], axis=1).astype(np.int16)
+def _reversed_digits(count: int) -> S16:
+    """The numbers below `count`, a power of 4, with their digits to the base 4 reversed."""
+    numbers = np.zeros(1, np.int16)
+    while len(numbers) < count:  # one digit more: the most significant, so the last one reversed
+        numbers = np.concatenate([4 * numbers + digit for digit in range(4)])
+    return numbers.astype(np.int16)
 
 
 def _compressed(filters: F64) -> tuple[F32, S16]:
