@@ -106,6 +106,25 @@ def test_avg_pool2d_fuzzed(library, examples):
     _check_all(library, examples)
 
 
+@FUZZ
+@given(fuzz.log_mel())
+def test_log_mel_fuzzed(library, examples):
+    _check_all(library, examples)
+
+
+def test_a_sample_that_is_no_number_makes_its_frames_no_numbers(library):
+    op = harness.log_mel.LOG_MEL_FWD
+    ex = harness.example(op, op.cases[0], 0)
+    x = ex.inputs[0]
+    x[0, 700] = np.nan  # in frames 1 and 2 of windows of 640 every 320
+    (y,) = harness.call(library, op.kernels[0], ex)
+    np.testing.assert_array_equal(np.isnan(y).all(2)[0], [f in (1, 2) for f in range(y.shape[1])])
+    assert not np.isnan(y[0, 3:]).any()
+    x[0, 700] = np.inf
+    (y,) = harness.call(library, op.kernels[0], ex)
+    assert not np.isfinite(y[0, 1:3]).any() and np.isfinite(y[0, 3:]).all()
+
+
 def _check_all(library, examples):
     for ex in examples:
         torch_reference.check(ex)

@@ -40,7 +40,7 @@ static inline void ac_log_mel_blocks(float *restrict z, const ac_sample *restric
         if (radix == 8)
             ac_fft_eight(z + 16 * order[s], v, 8);
         else
-            ac_fft_four(z + 8 * order[s], v, 1);
+            ac_fft_four(z + 8 * order[s], v, 1.0f, 1);
     }
 }
 

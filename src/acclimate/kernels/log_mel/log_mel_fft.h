@@ -19,50 +19,47 @@ static inline int32_t ac_fft_radix(int32_t points) {
     return points;
 }
 
-/* Transforms of four numbers v[0], v[1], ... (re, im) to z[0], z[step], ... */
-static inline void ac_fft_four(float *restrict z, const float *restrict v, int32_t step) {
+/* Transforms of four numbers v[0], v[1], ... (re, im), the odd ones times `scale`, to z[0], z[step], ... */
+static inline void ac_fft_four(float *restrict z, const float *restrict v, float scale, int32_t step) {
     const float sr = v[0] + v[4], si = v[1] + v[5], dr = v[0] - v[4], di = v[1] - v[5];
     const float tr = v[2] + v[6], ti = v[3] + v[7], er = v[2] - v[6], ei = v[3] - v[7];
-    z[0] = sr + tr, z[1] = si + ti;
-    z[2 * step] = dr + ei, z[2 * step + 1] = di - er;
-    z[4 * step] = sr - tr, z[4 * step + 1] = si - ti;
-    z[6 * step] = dr - ei, z[6 * step + 1] = di + er;
+    z[0] = sr + scale * tr, z[1] = si + scale * ti;
+    z[2 * step] = dr + scale * ei, z[2 * step + 1] = di - scale * er;
+    z[4 * step] = sr - scale * tr, z[4 * step + 1] = si - scale * ti;
+    z[6 * step] = dr - scale * ei, z[6 * step + 1] = di + scale * er;
 }
 
 /* Transform of the first `present` numbers of eight, 5 or 8; the others are zero. */
 static inline void ac_fft_eight(float *restrict z, const float *restrict v, int32_t present) {
-    const float half = 0.70710678f; /* sqrt(1 / 2) */
     float even[8], odd[8];
     for (int32_t i = 0; i < 8; i++) {
         even[i] = i / 2 + 4 < present ? v[i] + v[i + 8] : v[i];
         odd[i] = i / 2 + 4 < present ? v[i] - v[i + 8] : v[i];
     }
-    const float turned[8] = {odd[0],
-                             odd[1],
-                             half * (odd[3] + odd[2]), /* times exp(-j pi / 4) */
-                             half * (odd[3] - odd[2]),
-                             odd[5],
-                             -odd[4],
-                             half * (odd[7] - odd[6]),
-                             -half * (odd[7] + odd[6])};
-    ac_fft_four(z, even, 2);
-    ac_fft_four(z + 2, turned, 2);
+    /* Times exp(-j pi i / 4), i = 0 .. 3, but for the factor sqrt(1/2) where i is odd. */
+    const float turned[8] = {odd[0], odd[1],  odd[3] + odd[2], odd[3] - odd[2],
+                             odd[5], -odd[4], odd[7] - odd[6], -(odd[7] + odd[6])};
+    ac_fft_four(z, even, 1.0f, 2);
+    ac_fft_four(z + 2, turned, 0.70710678f, 2);
 }
 
-/* Radix 4 in place: points a, b, c, d of four transforms that follow each other; w holds w, w^2. */
+/* Radix 4 in place: points a, b, c, d of four transforms that follow each other; w holds w, w^2.
+ * Neighbouring statements do not need each other: an operation may take two cycles. */
 static inline void ac_fft_butterfly(float *a, float *b, float *c, float *d, const float w[4]) {
-    const float pr = a[0] + w[2] * c[0] - w[3] * c[1], pi = a[1] + w[2] * c[1] + w[3] * c[0];
-    const float qr = b[0] + w[2] * d[0] - w[3] * d[1], qi = b[1] + w[2] * d[1] + w[3] * d[0];
-    const float mr = 2.0f * a[0] - pr, mi = 2.0f * a[1] - pi;
-    const float nr = 2.0f * b[0] - qr, ni = 2.0f * b[1] - qi;
-    a[0] = pr + w[0] * qr - w[1] * qi;
-    a[1] = pi + w[0] * qi + w[1] * qr;
-    b[0] = mr + w[0] * ni + w[1] * nr; /* times -j w */
-    b[1] = mi - w[0] * nr + w[1] * ni;
-    c[0] = 2.0f * pr - a[0];
-    c[1] = 2.0f * pi - a[1];
-    d[0] = 2.0f * mr - b[0];
-    d[1] = 2.0f * mi - b[1];
+    float pr = a[0] + w[2] * c[0], pi = a[1] + w[2] * c[1]; /* a + w^2 c */
+    float qr = b[0] + w[2] * d[0], qi = b[1] + w[2] * d[1]; /* b + w^2 d */
+    pr = pr - w[3] * c[1], pi = pi + w[3] * c[0];
+    qr = qr - w[3] * d[1], qi = qi + w[3] * d[0];
+    const float mr = 2.0f * a[0] - pr, mi = 2.0f * a[1] - pi; /* a - w^2 c */
+    const float nr = 2.0f * b[0] - qr, ni = 2.0f * b[1] - qi; /* b - w^2 d */
+    float ar = pr + w[0] * qr, ai = pi + w[0] * qi;
+    float br = mr + w[0] * ni, bi = mi - w[0] * nr; /* times -j w */
+    ar = ar - w[1] * qi, ai = ai + w[1] * qr;
+    br = br + w[1] * nr, bi = bi + w[1] * ni;
+    a[0] = ar, a[1] = ai;
+    b[0] = br, b[1] = bi;
+    c[0] = 2.0f * pr - ar, c[1] = 2.0f * pi - ai;
+    d[0] = 2.0f * mr - br, d[1] = 2.0f * mi - bi;
 }
 
 /* One stage: blocks of 4 * quarter points. The inner loop is the longer one. */
@@ -106,8 +103,9 @@ static inline void ac_fft_power(float *power, const float *z, const float *restr
         const float ar = own[0], ai = own[1], br = mirror[0], bi = mirror[1];
         const float c = split[2 * k], s = split[2 * k + 1];
         const float odd_re = ai + bi, odd_im = br - ar;
-        const float re = ar + br + odd_re * c - odd_im * s;
-        const float im = ai - bi + odd_re * s + odd_im * c;
+        float re = ar + br, im = ai - bi; /* the even numbers */
+        re = re + odd_re * c, im = im + odd_im * c;
+        re = re - odd_im * s, im = im + odd_re * s;
         power[k - from] = re * re + im * im;
     }
 }

@@ -7,7 +7,7 @@
 
 #include <math.h>
 
-/* ln x of normal x > 0 within 1.1 units in the last place, or 2^-25 near x = 1; infinity and NaN stay.
+/* ln x of normal x > 0 within 1.25 units in the last place, or 2^-25 near x = 1; infinity and NaN stay.
  * x = 2^e (1 + f) with sqrt(1/2) <= 1 + f < sqrt(2). The polynomial is a minimax fit (Lawson's iteration on
  * 400 Chebyshev nodes) with an error of 2^-24.9 of the logarithm; libm is slower, and another one on every
  * device. */

@@ -26,8 +26,8 @@ class LogMel:
     log_floor: float
 
 
-def _filters(weights: Array, span: Array, bins: int) -> Array:
-    """[bins,M] of the compressed weights."""
+def filters(weights: Array, span: Array, bins: int) -> Array:
+    """Weight of every bin in every band, [bins,M], of the compressed ones."""
     full, at = np.zeros((bins, len(span)), weights.dtype), 0
     for band, (first, count) in enumerate(span):
         full[first : first + count, band] = weights[at : at + count]
@@ -57,7 +57,7 @@ def _fwd(
 ) -> Array:
     """The tables of the transform have no meaning of their own: it is the one of NumPy."""
     power = powers(a, x, window, F)
-    energy = power @ _filters(weights, span, power.shape[-1])
+    energy = power @ filters(weights, span, power.shape[-1])
     y: Array = np.log(energy + weights.dtype.type(a.log_floor))
     return y
 
@@ -84,7 +84,7 @@ def triangles(fft_size: int, M: int, used: int) -> Array:
     return np.where((bins > 0) & (bins < used), np.maximum(weights, 0.0), 0.0)
 
 
-def _case(
+def case(
     W: int,
     hop: int,
     fft_size: int,
@@ -104,13 +104,13 @@ def _case(
 
 
 _CASES = (
-    _case(W=640, hop=320, fft_size=1024, M=40, used=256, F=9),  # 16 kHz: three and two quarters
-    _case(W=512, hop=160, fft_size=512, M=20, used=256, N=2),  # no zeros
-    _case(W=400, hop=160, fft_size=512, M=13, used=200),
-    _case(W=551, hop=220, fft_size=2048, M=30, used=700),  # odd; two quarters, one
-    _case(W=5, hop=7, fft_size=64, M=4, used=32),  # a part of one quarter; gaps between frames
-    _case(W=32, hop=1, fft_size=32, M=12, used=11, F=1),  # bands without any bin
-    _case(W=128, hop=64, fft_size=128, M=1, used=3, log_floor=1.0),
+    case(W=640, hop=320, fft_size=1024, M=40, used=256, F=9),  # 16 kHz: three and two quarters
+    case(W=512, hop=160, fft_size=512, M=20, used=256, N=2),  # no zeros
+    case(W=400, hop=160, fft_size=512, M=13, used=200),
+    case(W=551, hop=220, fft_size=2048, M=30, used=700),  # odd; two quarters, one
+    case(W=5, hop=7, fft_size=64, M=4, used=32),  # a part of one quarter; gaps between frames
+    case(W=32, hop=1, fft_size=32, M=12, used=11, F=1),  # bands without any bin
+    case(W=128, hop=64, fft_size=128, M=1, used=3, log_floor=1.0),
 )
 
 
