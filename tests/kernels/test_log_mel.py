@@ -75,3 +75,8 @@ def test_tables_hold_each_weight_of_each_band_once():
 def test_order_reverses_digits_to_the_base_4():
     order = make_tables(1024, np.eye(513, 2, -1)).order
     assert [int(order[s]) for s in (1, 4, 16, 27)] == [16, 4, 1, 57]  # 27 = 123 -> 321 = 57
+
+
+def test_tables_refuse_the_bin_of_half_the_sample_rate():
+    with pytest.raises(ValueError, match="bin 16"):
+        make_tables(32, np.ones((17, 2)))

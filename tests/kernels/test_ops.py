@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 import subprocess
 import sys
@@ -72,7 +73,8 @@ def test_scratch_is_sized_with_the_constants_of_the_headers(name):
 def test_kernels_stay_in_bounds_and_defined(tmp_path):
     library = harness.build(tmp_path, harness.SANITIZED)
     command = [sys.executable, str(Path(__file__).parent / "fenced.py"), str(library)]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    places = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    run = subprocess.run(command, capture_output=True, text=True, check=False, env=places)
     assert run.returncode == 0, run.stderr[-2000:]
 
 

@@ -114,7 +114,7 @@ class Mfcc:
             raise BadOption(
                 f"{program.name} cannot get the entry point {ENTRY!r}",
                 found=f"it has {', '.join(taken)} already",
-                hint="give the inputs of the model other names",
+                hint="give these tensors of the model other names",
             )
         entry = Entry(ENTRY, calls, (_INPUT,))
         values = {**program.values, **builder.values}

@@ -221,6 +221,13 @@ def as_array(value: ArrayLike, buffer: Buffer) -> npt.NDArray[Any]:
             f"{buffer.name} holds {array.dtype}; the program takes {wanted}",
             hint=f"{buffer.name} = {buffer.name}.astype(numpy.{wanted})",
         )
+    if wanted.kind != "f" and array.dtype != wanted and array.size:
+        limits = np.iinfo(wanted)
+        if array.min() < limits.min or array.max() > limits.max:
+            raise BadExample(
+                f"{buffer.name} holds {array.min()}..{array.max()}; the program takes {wanted}",
+                hint=f"numbers from {limits.min} to {limits.max}",
+            )
     if array.size != buffer.size:
         raise BadExample(
             f"{buffer.name} has shape {list(array.shape)}; the program takes {list(buffer.shape)}",

@@ -51,7 +51,12 @@ def make_tables(fft_size: int, filters: F64) -> LogMelTables:
     Args:
         fft_size: a power of two, at least 32.
         filters: weight of every bin in every band, w[fft_size/2+1,M]; the last row is zero.
+
+    Raises:
+        ValueError: the bin of half the sample rate has a weight; the kernel does not compute it.
     """
+    if filters[-1].any():
+        raise ValueError(f"bin {fft_size // 2} has a weight")
     weights, span = _compressed(filters)
     bins = np.arange((span[:, 0] + span[:, 1]).max(initial=1))
     return LogMelTables(
