@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +20,7 @@ from acclimate.data.features import dct_matrix
 from acclimate.errors import BadExample, BadOption
 from acclimate.program import Interpreter, Role
 from acclimate.simulate import HostDevice
+from acclimate.simulate.compiler import zig_cc
 
 SPECS = {
     "published": MfccSpec(),
@@ -202,6 +205,22 @@ def test_options_and_samples_are_checked(devices) -> None:
         ac.compile(
             Spotter(), example=(torch.randn(1, 1, 49, 10), torch.tensor([1])), entries=("predict",)
         ).run().features(np.zeros((1, 16000), np.int16))
+
+
+@pytest.mark.parametrize("kit", ["cmake", "pulp-sdk", "arduino"])
+def test_example_of_a_kit_calls_the_features(kit: str) -> None:
+    target = {"cmake": "host", "pulp-sdk": "gap9", "arduino": "rp2040"}[kit]
+    files = Mfcc().compile(target=target).sources(kit=kit)
+    (example,) = [text for path, text in files.items() if path.endswith(("main.c", ".ino"))]
+    assert b"mfcc_features(" in example and b"mfcc_predict" not in example
+
+
+def test_example_in_c_compiles_and_prints_features(tmp_path) -> None:
+    folder = Mfcc().compile().export(tmp_path / "mfcc")
+    sources = [str(path.relative_to(folder)) for path in folder.rglob("*.c")]
+    zig_cc(("-std=c99", "-O1", "-I.", *sources, "-lm", "-o", "example"), folder)
+    lines = subprocess.run([folder / "example"], capture_output=True, text=True, check=True).stdout
+    assert re.match(r"features\[0\] = -?\d", lines), lines
 
 
 def test_constants_are_frozen_and_named() -> None:

@@ -151,7 +151,7 @@ class _Builder:
         spec = self.spec
         scale = _FULL_SCALE if self.mfcc.samples == "s16" else 1.0
         tables = make_tables(spec.fft_size, mel_matrix(spec))
-        constants = {
+        constants: dict[str, Array] = {
             # Exact: the scale is a power of two.
             "window": (hann_window(spec) / scale).astype(np.float32),
             "twiddle": tables.twiddle,
