@@ -126,7 +126,7 @@ def _op(name: str, dtype: str, doc: str) -> Op:
         sizes=("N", "T", "F", "M", "W", "K", "hop", "fft_size", "log_floor"),
         kernels=(Kernel(f"ac_log_mel_fwd_{dtype}", f"log_mel_{dtype}.c", scratch=_scratch),),
         cases=_CASES,
-        cuts=(Cut("F", _samples),),
+        cuts=(Cut("F", _samples), Cut("N")),
     )
 
 
