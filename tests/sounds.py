@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from acclimate.kernels.log_mel.op import OPS as LOG_MEL
 from acclimate.kernels.log_mel.op import filters, powers, triangles
 from acclimate.kernels.log_mel.tables import make_tables
-from acclimate.kernels.op import Array
+from acclimate.kernels.op import DTYPES, Array, Op
 
 UNIT_ROUNDOFF = 2.0**-24
 FULL_SCALE = 32767.0
@@ -46,10 +47,11 @@ def sound(kind: str, rng: np.random.Generator, count: int, dtype: Any = np.float
     return np.round(FULL_SCALE * x).astype(dtype) if dtype == np.int16 else x.astype(dtype)
 
 
-def operands(dtype: Any, values: Mapping[str, Any], seed: int) -> list[Array]:
+def operands(
+    dtype: Any, values: Mapping[str, Any], seed: int, kinds: Sequence[str] = tuple(SOUNDS)
+) -> list[Array]:
     """Inputs of `log_mel_fwd`: another kind of sound in every clip, triangles as filters."""
     rng = np.random.default_rng(seed)
-    kinds = list(SOUNDS)
     clips = [
         sound(kinds[(seed + n) % len(kinds)], rng, values["T"], dtype) for n in range(values["N"])
     ]
@@ -61,6 +63,17 @@ def operands(dtype: Any, values: Mapping[str, Any], seed: int) -> list[Array]:
         np.stack(clips), (scale * window).astype(np.float32), tables.twiddle, tables.split,
         tables.order, tables.weights, tables.span,
     ]  # fmt: skip
+
+
+def named_operands(
+    op: Op, values: Mapping[str, Any], seed: int = 0, kinds: Sequence[str] = tuple(SOUNDS)
+) -> dict[str, Array]:
+    """The same by the names of the signature; nothing for operators that take no sound."""
+    if op not in LOG_MEL:
+        return {}
+    inputs = op.signature.inputs
+    found = operands(DTYPES[inputs[0].dtype], values, seed, kinds)
+    return {operand.name: array for operand, array in zip(inputs, found, strict=True)}
 
 
 def error_bound(

@@ -24,7 +24,6 @@ import sounds
 from acclimate.kernels import OPS
 from acclimate.kernels.conv2d.op import CONV2D_BWD_W, CONV2D_BWD_X, CONV2D_FWD, CONV2D_STEP
 from acclimate.kernels.linear.op import LINEAR_BWD_STEP, LINEAR_BWD_W, LINEAR_STEP
-from acclimate.kernels.log_mel.op import OPS as LOG_MEL
 from acclimate.kernels.max_pool2d.op import MAX_POOL2D_BWD, MAX_POOL2D_FWD
 from acclimate.kernels.op import DTYPES, Array, Op
 from acclimate.program import Buffer, Call, OpCase, Program, Role, View, operator_program
@@ -49,15 +48,11 @@ drawn = settings(
 
 def call_of(op: Op, case: dict[str, Any], **options: Any) -> tuple[Call, dict[str, Array]]:
     """A call of an operator, and its operands in flat memory."""
-    data = {}
+    data = sounds.named_operands(op, case)
     if op is MAX_POOL2D_BWD:
         forward, memory = call_of(MAX_POOL2D_FWD, case)
         run_call(forward, memory)
         data["index"] = strided(forward.writes[1], memory[forward.writes[1].buffer])
-    if op in LOG_MEL:
-        names = [operand.name for operand in op.signature.inputs]
-        dtype = DTYPES[op.signature.inputs[0].dtype]
-        data = dict(zip(names, sounds.operands(dtype, case, 0), strict=True))
     program = operator_program("cut", {"run": [OpCase(op, case, data=data, **options)]})
     (call,) = program.entries["run"].calls
     return call, memory_of(program, call)
