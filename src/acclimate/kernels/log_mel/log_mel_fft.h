@@ -2,9 +2,9 @@
 /* Power spectrum of real numbers: a complex FFT in place, decimation in time.
  *
  * z[points] holds complex numbers as re, im; points = 4^a * R, R 4 or 8. First each block of R points becomes
- * a transform of R numbers (log_mel_frame.h), then stages of radix 4 make one block of four. The numbers that
- * a block begins with are those whose index ends in the digits to the base 4 of the block's place, reversed;
- * so the frequencies come out in order.
+ * a transform of R numbers (log_mel_blocks.h), then stages of radix 4 make one block of four. The numbers
+ * that a block begins with are those whose index ends in the digits to the base 4 of the block's place,
+ * reversed; so the frequencies come out in order.
  *
  * A butterfly is six fused operations: p = a + w b takes four, and a - w b = 2 a - p two. */
 #ifndef AC_LOG_MEL_FFT_H
@@ -36,7 +36,7 @@ static inline void ac_fft_eight(float *restrict z, const float *restrict v, int3
         even[i] = i / 2 + 4 < present ? v[i] + v[i + 8] : v[i];
         odd[i] = i / 2 + 4 < present ? v[i] - v[i + 8] : v[i];
     }
-    /* Times exp(-j pi i / 4), i = 0 .. 3, but for the factor sqrt(1/2) where i is odd. */
+    /* Times exp(-j pi i / 4), i = 0 .. 3, but for the factor sqrt(1/2) where i is odd: it comes below. */
     const float turned[8] = {odd[0], odd[1],  odd[3] + odd[2], odd[3] - odd[2],
                              odd[5], -odd[4], odd[7] - odd[6], -(odd[7] + odd[6])};
     ac_fft_four(z, even, 1.0f, 2);
@@ -110,8 +110,8 @@ static inline void ac_fft_power(float *power, const float *z, const float *restr
     }
 }
 
-/* power[bins] = 4 |X|^2 in place of z. Bins of the upper half wait in `high` until nothing reads z any more.
- */
+/* power[bins] = 4 |X|^2 in place of z: bin k takes word k, which no bin behind it reads. Those of the upper
+ * half read what the lower half overwrites, so they come first and wait in `high`. */
 static inline void ac_fft_powers(float *z, float *restrict high, const float *restrict split, int32_t points,
                                  int32_t bins) {
     const int32_t half = points / 2, low = ac_min_i32(bins, half);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From the windowed samples of a frame to its log-mel energies. */
+/* From the transforms of the blocks of a frame to its log-mel energies. */
 #ifndef AC_LOG_MEL_FRAME_H
 #define AC_LOG_MEL_FRAME_H
 

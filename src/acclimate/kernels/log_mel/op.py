@@ -14,6 +14,7 @@ from acclimate.kernels.log_mel.tables import blocks, make_tables
 from acclimate.kernels.op import Array, Kernel, Op, Signature
 
 _FOLDER = Path(__file__).parent
+# P = 2: re and im, or first and count.
 _TABLES = "twiddle[J,P,P], split[K,P], order[S]:s16, weights[B], span[M,P]:s16"
 
 
@@ -63,6 +64,7 @@ def _fwd(
 
 
 def _scratch(fft_size: int, K: int) -> int:
+    """The transform, its bins of the upper half, and two words against meeting in one bank."""
     return fft_size + max(K - fft_size // 4, 0) + 2
 
 
@@ -73,6 +75,7 @@ def _macs(N: int, F: int, W: int, K: int, B: int, fft_size: int) -> int:
 
 
 def _samples(hop: int, W: int, start: int, stop: int) -> Mapping[str, Range | int]:
+    """What frames from `start` to `stop` are made of."""
     return {"T": (start * hop, (stop - 1) * hop + W)}
 
 
@@ -104,11 +107,11 @@ def case(
 
 
 _CASES = (
-    case(W=640, hop=320, fft_size=1024, M=40, used=256, F=9),  # 16 kHz: three and two quarters
-    case(W=512, hop=160, fft_size=512, M=20, used=256, N=2),  # no zeros
+    case(W=640, hop=320, fft_size=1024, M=40, used=256, F=9),  # 16 kHz: five points of eight
+    case(W=512, hop=160, fft_size=512, M=20, used=256, N=2),  # no zeros, all bins
     case(W=400, hop=160, fft_size=512, M=13, used=200),
-    case(W=551, hop=220, fft_size=2048, M=30, used=700),  # odd; two quarters, one
-    case(W=5, hop=7, fft_size=64, M=4, used=32),  # a part of one quarter; gaps between frames
+    case(W=551, hop=220, fft_size=2048, M=30, used=700),  # odd; blocks of 8 points
+    case(W=5, hop=7, fft_size=64, M=4, used=32),  # most points are zero; gaps between frames
     case(W=32, hop=1, fft_size=32, M=12, used=11, F=1),  # bands without any bin
     case(W=128, hop=64, fft_size=128, M=1, used=3, log_floor=1.0),
 )
