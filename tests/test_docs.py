@@ -64,6 +64,15 @@ def test_tutorial_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (tmp_path / "build" / "activity.ckpt").exists()
 
 
+def test_features_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for block in code_blocks(DOCS / "features.md", "python"):
+        exec(block, names)
+    assert getattr(names["x"], "shape", None) == (1, 1, 49, 10)
+    assert "kws_features" in (tmp_path / "build" / "kws" / "kws.h").read_text()
+
+
 def test_links_lead_somewhere() -> None:
     for page in (ROOT / "README.md", *DOCS.glob("*.md")):
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):

@@ -23,7 +23,7 @@ from acclimate.tune import select_kernels
 from acclimate.tune.cache import Record, keep_record
 from acclimate.tune.workload import Candidate
 
-ROOM = 4096
+ROOM = 8192
 
 
 def program(entries: tuple[str, ...] = ("one", "two")) -> Program:
@@ -52,7 +52,9 @@ def test_other_numbers_are_another_pattern() -> None:
     more = replace(call, accumulate=True)
     bound = replace(call, attrs=replace(call.attrs, lo=0.0))
     minus = replace(call, attrs=replace(call.attrs, lo=-0.0))
-    found = [match((one,), whole.buffers, set(), known).pattern for one in (call, more, bound, minus)]
+    found = [
+        match((one,), whole.buffers, set(), known).pattern for one in (call, more, bound, minus)
+    ]
     assert len({id(pattern) for pattern in found}) == 4
 
 

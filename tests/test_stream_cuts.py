@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import acclimate as ac
+import sounds
 from acclimate.kernels import OPS
 from acclimate.kernels.conv2d.op import CONV2D_BWD_W, CONV2D_BWD_X, CONV2D_FWD, CONV2D_STEP
 from acclimate.kernels.linear.op import LINEAR_BWD_STEP, LINEAR_BWD_W, LINEAR_STEP
@@ -47,7 +48,7 @@ drawn = settings(
 
 def call_of(op: Op, case: dict[str, Any], **options: Any) -> tuple[Call, dict[str, Array]]:
     """A call of an operator, and its operands in flat memory."""
-    data = {}
+    data = sounds.named_operands(op, case)
     if op is MAX_POOL2D_BWD:
         forward, memory = call_of(MAX_POOL2D_FWD, case)
         run_call(forward, memory)

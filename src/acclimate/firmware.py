@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from acclimate.emit import emit, export_files, find_kit, manifest, port_file, port_sources
 from acclimate.fit import ORDERED, Stage, Wanted, fit
@@ -17,6 +17,14 @@ from acclimate.targets import Target
 
 if TYPE_CHECKING:
     from acclimate.report import Report
+
+
+class EntryPoint(Protocol):
+    """Something that a program can do besides what its model does, such as `data.Mfcc`."""
+
+    def add_to(self, program: Program) -> Program:
+        """The program with one entry point more."""
+        ...
 
 
 @dataclass(frozen=True)

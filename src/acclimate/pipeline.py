@@ -14,10 +14,11 @@ from acclimate import capture
 from acclimate.budget import is_share, saving_of, wanted_of
 from acclimate.capture import Loss, Update, UpdatePolicy
 from acclimate.errors import BadOption, DoesNotFit, nearest
-from acclimate.firmware import Firmware
+from acclimate.firmware import EntryPoint, Firmware
 from acclimate.fit import ORDERED, Stage, Wanted, fit, quick_ram_bytes, run_passes
 from acclimate.lower import ENTRIES, Optimizer, decompositions, find_optimizer, lower
 from acclimate.passes import PASSES
+from acclimate.program import Program, verify
 from acclimate.targets import Target, find_target
 
 
@@ -39,6 +40,7 @@ class Job:
     solver_seconds: float = 5.0
     recompute: str | Sequence[str] = "never"
     page: str = "never"
+    features: EntryPoint | None = None
 
     def run(self, *, tried: bool = False) -> Firmware:
         """Captures, lowers and fits the model.
@@ -90,6 +92,9 @@ class Job:
         program = lower(self.name, predict, joint, rule, entries, self.seed, channels)
         stages = [Stage("fold_batch_norm", folded, program)]
         stages += run_passes(PASSES, stages[-1].program)
+        if self.features is not None:
+            added = self.features.add_to(stages[-1].program)
+            stages.append(Stage("add_features", (repr(self.features),), verify(added)))
         return _Lowered(stages, rule.lr, f"{type(model).__name__}, trained by {rule.describe()}")
 
 
@@ -118,6 +123,7 @@ def compile(
     solver_seconds: float = 5.0,
     recompute: str | Sequence[str] = "never",
     page: str = "never",
+    features: EntryPoint | None = None,
 ) -> Firmware:
     """Compiles a model into C that predicts and learns.
 
@@ -143,6 +149,8 @@ def compile(
         page: `auto` lets activations wait in another memory of the device where one would not do
             otherwise; `never` does not; `75%` leaves at most that much of the arena. With
             `recompute` beside it the cheaper of the two is taken for each activation.
+        features: what computes x of the model from sound, as one more function in C:
+            `acclimate.data.Mfcc(spec)`.
 
     Returns:
         Firmware to run, export and report.
@@ -165,6 +173,7 @@ def compile(
         solver_seconds,
         recompute,
         page,
+        features,
     )
     try:
         return job.run()
@@ -227,6 +236,24 @@ def refit(firmware: Firmware, wanted: Wanted) -> Firmware:
     names = [stage.name for stage in firmware.stages]
     stages = list(firmware.stages[: names.index(ORDERED)])
     return _fit(stages, wanted, firmware.lr, firmware.title)
+
+
+def build_firmware(
+    program: Program,
+    *,
+    title: str,
+    target: str | Target = "host",
+    cores: int | None = None,
+    budget: Mapping[str, str | int] | None = None,
+) -> Firmware:
+    """Fits a program that does not come from a model; arguments as those of `compile`.
+
+    Raises:
+        AcclimateError: unknown target, too many cores, or a memory that is too small.
+    """
+    _check_options(program.name, ())
+    stages = [Stage("program", (), verify(program))]
+    return _fit(stages, wanted_of(_device(target, cores), budget, 5.0), 0.0, title)
 
 
 def _fit(stages: list[Stage], wanted: Wanted, lr: float, title: str) -> Firmware:

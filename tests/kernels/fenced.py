@@ -61,7 +61,10 @@ def main() -> None:
         database=None,
         suppress_health_check=list(HealthCheck),
     )
-    for sizes in (fuzz.linear, fuzz.matmul, fuzz.conv2d, fuzz.max_pool2d, fuzz.avg_pool2d):
+    families = (
+        fuzz.linear, fuzz.matmul, fuzz.conv2d, fuzz.max_pool2d, fuzz.avg_pool2d, fuzz.log_mel,
+    )  # fmt: skip
+    for sizes in families:
 
         @quick
         @given(sizes())

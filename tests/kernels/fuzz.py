@@ -123,3 +123,22 @@ def avg_pool2d(draw: st.DrawFn) -> list[harness.Example]:
         values |= {f"stride_{side}": stride, **{f"pad_{edge}": pad for edge in edges}}
     values |= {"count_include_pad": draw(_up_to(1, 0)), "divisor": draw(st.sampled_from([0, 0, 7]))}
     return _examples(harness.avg_pool2d.OPS, values, draw(_up_to(99)), True)
+
+
+@st.composite
+def log_mel(draw: st.DrawFn) -> list[harness.Example]:
+    """Any window, hop, transform and number of bands; frames may overlap or leave gaps."""
+    fft_size = 2 ** draw(_up_to(11, 5))
+    window = draw(st.one_of(_up_to(fft_size), st.sampled_from([fft_size, 5 * fft_size // 8])))
+    bands = draw(_up_to(50))
+    case = harness.log_mel.case(
+        W=window,
+        hop=draw(_up_to(2 * window)),
+        fft_size=fft_size,
+        M=bands,
+        used=draw(_up_to(fft_size // 2, 2)),
+        F=draw(_up_to(9)),
+        N=draw(_up_to(2)),
+        log_floor=draw(st.sampled_from([1e-6, 1e-12, 1.0])),
+    )
+    return _examples(harness.log_mel.OPS, case, draw(_up_to(99)), True)

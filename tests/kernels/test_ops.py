@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 import subprocess
 import sys
@@ -72,7 +73,8 @@ def test_scratch_is_sized_with_the_constants_of_the_headers(name):
 def test_kernels_stay_in_bounds_and_defined(tmp_path):
     library = harness.build(tmp_path, harness.SANITIZED)
     command = [sys.executable, str(Path(__file__).parent / "fenced.py"), str(library)]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    places = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    run = subprocess.run(command, capture_output=True, text=True, check=False, env=places)
     assert run.returncode == 0, run.stderr[-2000:]
 
 
@@ -104,6 +106,25 @@ def test_max_pool2d_fuzzed(library, examples):
 @given(fuzz.avg_pool2d())
 def test_avg_pool2d_fuzzed(library, examples):
     _check_all(library, examples)
+
+
+@FUZZ
+@given(fuzz.log_mel())
+def test_log_mel_fuzzed(library, examples):
+    _check_all(library, examples)
+
+
+def test_a_sample_that_is_no_number_makes_its_frames_no_numbers(library):
+    op = harness.log_mel.LOG_MEL_FWD
+    ex = harness.example(op, op.cases[0], 0)
+    x = ex.inputs[0]
+    x[0, 700] = np.nan  # in frames 1 and 2 of windows of 640 every 320
+    (y,) = harness.call(library, op.kernels[0], ex)
+    np.testing.assert_array_equal(np.isnan(y).all(2)[0], [f in (1, 2) for f in range(y.shape[1])])
+    assert not np.isnan(y[0, 3:]).any()
+    x[0, 700] = np.inf
+    (y,) = harness.call(library, op.kernels[0], ex)
+    assert not np.isfinite(y[0, 1:3]).any() and np.isfinite(y[0, 3:]).all()
 
 
 def _check_all(library, examples):

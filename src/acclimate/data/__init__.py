@@ -3,6 +3,7 @@
 
 from acclimate.data.clips import CLASSES, Clip, Clips, speaker_fold
 from acclimate.data.features import FrontEnd, MfccSpec, Normalisation, mfcc
+from acclimate.data.front_end import Mfcc
 from acclimate.data.mixing import MixSpec, mix_clips
 from acclimate.data.noise import NoiseRecording, Place
 from acclimate.data.source import HELD_OUT_PLACES, SpeechSource, keyword_speech
@@ -13,6 +14,7 @@ __all__ = [
     "Clip",
     "Clips",
     "FrontEnd",
+    "Mfcc",
     "MfccSpec",
     "MixSpec",
     "NoiseRecording",

@@ -18,6 +18,7 @@ _DOCS = {
     "predict": "Outputs for one input; nothing changes.",
     "train": "One step: forward, loss, backward, update. Returns the loss before the update.",
     "accumulate": "Adds the gradients of one batch to the sums. Returns its loss.",
+    "features": "What the model takes, from samples of sound; nothing changes.",
     "apply": "Updates with the mean of the accumulated gradients and clears them.",
 }
 

@@ -36,7 +36,7 @@ class Calls:
     """C expressions that call the entry points; None for those that the program does not have.
 
     Args:
-        predict: writes the outputs.
+        predict: writes the outputs; features where the program does nothing else.
         loss: learns from one batch and returns its loss: train, or else accumulate.
         apply: follows `loss` where that is accumulate.
     """
@@ -66,10 +66,15 @@ def calls(program: Program, places: Mapping[str, str]) -> Calls:
     """
     learns = "train" if "train" in program.entries else "accumulate"
     return Calls(
-        predict=_call(program, "predict", places),
+        predict=_call(program, computes(program), places),
         loss=_call(program, learns, places),
         apply=_call(program, "apply", places) if learns == "accumulate" else None,
     )
+
+
+def computes(program: Program) -> str:
+    """Name of the entry point that the example shows the outputs of."""
+    return "predict" if "predict" in program.entries else "features"
 
 
 def _item(b: Buffer) -> Item:

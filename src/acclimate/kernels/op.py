@@ -27,6 +27,7 @@ Shape = tuple[int, ...]
 DTYPES: Mapping[str, np.dtype[Any]] = {
     "f32": np.dtype(np.float32),
     "s32": np.dtype(np.int32),
+    "s16": np.dtype(np.int16),
     "u8": np.dtype(np.uint8),
     "u1": np.dtype(np.uint8),  # of the bytes that hold the bits
 }

@@ -70,7 +70,7 @@ class Buffer:
     Args:
         name: C identifier.
         shape: sizes, row-major.
-        dtype: f32, s32, u8, or u1: bits, which loops alone read and write.
+        dtype: f32, s32, s16, u8, or u1: bits, which loops alone read and write.
         role: what it is for.
         source: where in the model it comes from.
         path: the user's name of a parameter, e.g. `fc1.weight`.

@@ -104,9 +104,17 @@ class Device(ABC):
         Returns:
             One array, or a tuple of them for a model with several outputs.
         """
-        wanted = data_buffers(self.program.interface("predict"))
+        return self._outputs("predict", inputs)
+
+    def features(self, *samples: ArrayLike) -> Any:
+        """What the model takes, from samples of sound: as `predict`, of the entry `features`."""
+        return self._outputs("features", samples)
+
+    def _outputs(self, entry: str, inputs: Sequence[ArrayLike]) -> Any:
+        known = entry in self.program.entries
+        wanted = data_buffers(self.program.interface(entry)) if known else ()
         parts = _batches(inputs, wanted)
-        results = [self.run_entry("predict", *part)[1] for part in parts]
+        results = [self.run_entry(entry, *part)[1] for part in parts]
         joined = [
             np.concatenate(outputs) if len(parts) > 1 else outputs[0]
             for outputs in zip(*results, strict=True)
@@ -213,6 +221,13 @@ def as_array(value: ArrayLike, buffer: Buffer) -> npt.NDArray[Any]:
             f"{buffer.name} holds {array.dtype}; the program takes {wanted}",
             hint=f"{buffer.name} = {buffer.name}.astype(numpy.{wanted})",
         )
+    if wanted.kind != "f" and array.dtype != wanted and array.size:
+        limits = np.iinfo(wanted)
+        if array.min() < limits.min or array.max() > limits.max:
+            raise BadExample(
+                f"{buffer.name} holds {array.min()}..{array.max()}; the program takes {wanted}",
+                hint=f"numbers from {limits.min} to {limits.max}",
+            )
     if array.size != buffer.size:
         raise BadExample(
             f"{buffer.name} has shape {list(array.shape)}; the program takes {list(buffer.shape)}",
