@@ -32,6 +32,7 @@ ORDER = (
     "tune",
     "plan",
     "emit",
+    "device",
     "simulate",
     "program",
     "kernels",

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The learning loop around the training step, in C: one folder per module, one declaration each."""
+
+from collections.abc import Iterable
+
+from acclimate.device.flash.module import FLASH
+from acclimate.device.library import Library, load
+from acclimate.device.module import Module, module_files, with_needs
+from acclimate.device.store.module import STORE
+from acclimate.errors import BadOption, nearest
+
+MODULES: tuple[Module, ...] = (FLASH, STORE)
+
+
+def find_modules(names: Iterable[str]) -> tuple[Module, ...]:
+    """Modules by name.
+
+    Raises:
+        BadOption: there is none of that name.
+    """
+    known = {module.name: module for module in MODULES}
+    chosen = tuple(names)
+    for name in chosen:
+        if name not in known:
+            raise BadOption(f"unknown device module {name!r}", hint=nearest(name, known))
+    return tuple(known[name] for name in chosen)
+
+
+__all__ = ["MODULES", "Library", "Module", "find_modules", "load", "module_files", "with_needs"]
