@@ -4,12 +4,14 @@
 from collections.abc import Iterable
 
 from acclimate.device.flash.module import FLASH
+from acclimate.device.guard.module import GUARD
 from acclimate.device.library import Library, load
+from acclimate.device.mix.module import MIX
 from acclimate.device.module import Module, module_files, with_needs
 from acclimate.device.store.module import STORE
 from acclimate.errors import BadOption, nearest
 
-MODULES: tuple[Module, ...] = (FLASH, STORE)
+MODULES: tuple[Module, ...] = (FLASH, STORE, GUARD, MIX)
 
 
 def find_modules(names: Iterable[str]) -> tuple[Module, ...]:
