@@ -13,7 +13,7 @@ from acclimate.device.header import Header, parse_header
 
 @dataclass(frozen=True)
 class Module:
-    """A piece of the learning loop in C: `NAME.h` and `NAME.c`, with its meaning in `meaning.py`.
+    """A piece of the learning loop in C: `NAME.h` with its sources, and the same in `meaning.py`.
 
     The functions with their signatures, the layouts of the structs and the result codes are read
     from the header: they stand there and nowhere else.
@@ -42,8 +42,8 @@ class Module:
 
     def files(self) -> dict[str, bytes]:
         """Its C by relative path, as it lies in an exported project."""
-        names = (f"{self.name}.c", f"{self.name}.h")
-        return {f"device/{self.name}/{n}": (self.folder / n).read_bytes() for n in names}
+        paths = sorted(path for path in self.folder.iterdir() if path.suffix in (".c", ".h"))
+        return {f"device/{self.name}/{path.name}": path.read_bytes() for path in paths}
 
 
 def with_needs(modules: Iterable[Module]) -> tuple[Module, ...]:
