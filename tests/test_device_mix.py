@@ -42,6 +42,10 @@ def test_amplitude_is_right_within_its_bound() -> None:
     found = np.array([C.ac_mix_amplitude(float(v)) for v in values])
     assert np.abs(found / 10 ** (values.astype(np.float64) / 20) - 1).max() < 2e-6
     assert C.ac_mix_amplitude(0.0) == 1.0
+    c = Sandbox().c
+    for beyond, end in ((1e30, 120.0), (-1e30, -120.0), (float("inf"), 120.0)):
+        assert c.ac_mix_amplitude(beyond) == c.ac_mix_amplitude(end)
+    assert c.ac_mix_amplitude(float("nan")) == c.ac_mix_amplitude(-120.0)
 
 
 @settings(max_examples=200, deadline=None)

@@ -6,8 +6,11 @@ from __future__ import annotations
 import ctypes
 import importlib
 import re
+import subprocess
+import sys
 from enum import IntEnum
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,14 +18,14 @@ import torch
 from torch import nn
 
 import acclimate as ac
-from acclimate.device import MODULES, Module, load, module_files
+from acclimate.device import MODULES, Module, module_files
 from acclimate.device.flash.meaning import Flash
 from acclimate.device.header import Header, parse_header
 from acclimate.device.library import Library
 from acclimate.emit import KITS
 from acclimate.errors import BadOption
 from acclimate.simulate.compiler import WARNINGS, compile_shared, write_files, zig_cc
-from device_sandbox import Sandbox, fast_library, flash_struct, names_of
+from device_sandbox import UNDEFINED, Sandbox, fast_library, flash_struct, names_of
 
 EVERY_MODULE = pytest.mark.parametrize("module", MODULES, ids=names_of(MODULES))
 BARE = {
@@ -33,27 +36,25 @@ BARE = {
 INCLUDE = Path(ac.__file__).parent / "simulate" / "bare" / "include"
 
 
-@EVERY_MODULE
-def test_every_module_builds_alone(module: Module) -> None:
-    library = load(module)
-    for name in module.header.functions:
-        assert getattr(library.built, name)
-
-
-@EVERY_MODULE
 @pytest.mark.parametrize("processor", BARE)
-def test_every_module_builds_for_bare_processors(
-    module: Module, processor: str, tmp_path: Path
-) -> None:
-    """Without warnings, and without a C library besides memcpy, memset and memmove."""
-    write_files(module.files(), tmp_path)
-    write_files(module_files(module.needs), tmp_path)
+def test_modules_build_for_bare_processors(processor: str, tmp_path: Path) -> None:
+    """Each C file by itself and without warnings."""
+    files = module_files(MODULES)
+    write_files(files, tmp_path)
     flags = (*BARE[processor], "-fhosted", "-isystem", str(INCLUDE), *WARNINGS, "-O2", "-c")
-    zig_cc((*flags, f"device/{module.name}/{module.name}.c", "-o", "out.o"), tmp_path)
+    zig_cc((*flags, *(name for name in files if name.endswith(".c"))), tmp_path)
+
+
+@EVERY_MODULE
+def test_modules_need_no_library_no_heap_and_no_endless_loop(module: Module) -> None:
+    """Headers of C that they may include have no function but memcpy, memset and their like."""
+    text = b"".join(module.files().values()).decode()
+    text = re.sub(r"/\*.*?\*/", "", text, flags=re.S)
     allowed = {"stddef.h", "stdint.h", "string.h", "float.h"}
-    source = b"".join(module.files().values()).decode()
-    assert set(re.findall(r"#include <(.+)>", source)) <= allowed
-    assert not re.search(r"\b(malloc|free|while \(1\)|for \(;;\))", source)
+    assert set(re.findall(r"#include <(.+)>", text)) <= allowed
+    assert not re.search(r"\b(malloc|free|while \(1\)|for \(;;\))", text)
+    needed = {need.name for need in module.needs}
+    assert set(re.findall(r'#include "\.\./(\w+)/', text)) == needed
 
 
 @EVERY_MODULE
@@ -63,23 +64,26 @@ def test_no_module_has_variables_of_its_own(module: Module) -> None:
     assert not re.search(r"^\s*static (?!const )\w[\w ]*\b\w+(\[\w*\])? *[=;]", source, re.M)
 
 
-@EVERY_MODULE
-def test_structs_have_the_layout_of_c(module: Module) -> None:
+def test_structs_have_the_layout_of_c() -> None:
     """C itself compares sizes and offsets: a wrong one is an array of negative size."""
-    lines = [f'#include "device/{module.name}/{module.name}.h"', "#include <stddef.h>"]
-    structs = {
-        name: t
-        for name, t in module.header.types.items()
-        if isinstance(t, type) and issubclass(t, ctypes.Structure)
-    }
-    for name, struct in structs.items():
+    lines = ["#include <stddef.h>"]
+    lines += [f'#include "device/{m.name}/{m.name}.h"' for m in MODULES]
+    for name, struct in structs().items():
         checks = [f"sizeof({name}) == {ctypes.sizeof(struct)}"]
         for field, *_ in struct._fields_:
             checks.append(f"offsetof({name}, {field}) == {getattr(struct, field).offset}")
             checks.append(f"sizeof((({name} *)0)->{field}) == {getattr(struct, field).size}")
         lines += [f"typedef char {name}_{i}[({c}) ? 1 : -1];" for i, c in enumerate(checks)]
     lines.append("int nothing(void);\nint nothing(void) { return 0; }\n")
-    compile_shared(module_files([module]) | {"layout.c": "\n".join(lines).encode()})
+    compile_shared(module_files(MODULES) | {"layout.c": "\n".join(lines).encode()})
+
+
+def structs() -> dict[str, Any]:
+    return {
+        name: kind
+        for name, kind in fast_library().header.types.items()
+        if issubclass(kind, ctypes.Structure)
+    }
 
 
 @EVERY_MODULE
@@ -93,9 +97,20 @@ def test_codes_of_the_meaning_are_those_of_the_header(module: Module) -> None:
 
 
 @EVERY_MODULE
-def test_header_is_usable_from_cpp(module: Module, tmp_path: Path) -> None:
-    write_files(module_files([module]), tmp_path)
-    (tmp_path / "use.cpp").write_text(f'#include "device/{module.name}/{module.name}.h"\n')
+def test_missing_pointers_are_a_bad_call(module: Module) -> None:
+    """Of functions with a status; `flash` serves modules that have checked."""
+    sandbox = Sandbox()
+    for name, function in module.header.functions.items():
+        if function.result is not ctypes.c_int or name.startswith(("ac_flash", "ac_random")):
+            continue
+        nothing = [None if a.target else 0 for a in function.arguments]
+        assert getattr(sandbox.c, name)(*nothing) < 0, name
+
+
+def test_headers_are_usable_from_cpp(tmp_path: Path) -> None:
+    write_files(module_files(MODULES), tmp_path)
+    lines = [f'#include "device/{m.name}/{m.name}.h"\n' for m in MODULES]
+    (tmp_path / "use.cpp").write_text("".join(lines))
     zig_cc(("-x", "c++", "-c", "-Wall", "-Werror", "use.cpp", "-o", "use.o"), tmp_path)
 
 
@@ -144,6 +159,16 @@ def test_sandbox_reports_an_access_outside_of_what_was_given() -> None:
     assert sandbox.c.ac_crc32(0, data, 8) >= 0
     with pytest.raises(AssertionError, match="load of 1 bytes"):
         sandbox.c.ac_crc32(0, data, 9)
+
+
+def test_undefined_behaviour_ends_the_process() -> None:
+    """A sandbox that let it pass would make every fuzzing test worth nothing."""
+    source = b"int f(int a); int f(int a) { return a + 2147483647; }"
+    flags = (*UNDEFINED, "-O1")
+    library = compile_shared({"overflow.c": source}, flags)
+    code = f"import ctypes; ctypes.CDLL({str(library)!r}).f(1)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode != 0 and b"overflow" in done.stderr
 
 
 def test_crc_is_that_of_ieee_802_3() -> None:

@@ -15,6 +15,9 @@ int ac_flash_usable(const ac_flash *flash) {
 }
 
 uint32_t ac_flash_round(const ac_flash *flash, uint32_t size) {
+    if (flash->grain == 0) {
+        return 0;
+    }
     const uint32_t rest = size % flash->grain;
     const uint32_t missing = rest == 0 ? 0 : flash->grain - rest;
     return size > UINT32_MAX - missing ? 0 : size + missing;

@@ -24,7 +24,9 @@ float ac_mix_sqrt(float v) {
 }
 
 float ac_mix_amplitude(float db) {
-    const float power = db * 0.16609640474f; /* log2(10) / 20 */
+    const float limit = (float)AC_MIX_DECIBELS_MAX;
+    const float bounded = db > limit ? limit : db > -limit ? db : -limit; /* NaN is the lower end */
+    const float power = bounded * 0.16609640474f;                         /* log2(10) / 20 */
     const int32_t whole = (int32_t)(power + (power < 0.0f ? -0.5f : 0.5f));
     const float x = (power - (float)whole) * 0.69314718056f; /* ln 2 times a rest within +-0.5 */
     const uint32_t bits = (uint32_t)(whole + 127) << 23;
@@ -46,14 +48,12 @@ static int is_silent(float energy) {
 }
 
 float ac_mix_gain(float speech_energy, float noise_energy, float snr_db) {
-    const float limit = (float)AC_MIX_DECIBELS_MAX;
     if (is_silent(speech_energy) || is_silent(noise_energy)) {
         return 1.0f;
     }
-    const float db = snr_db > limit ? limit : snr_db < -limit ? -limit : snr_db;
     /* Two roots: the quotient of the energies may leave the range of numbers, theirs does not. */
     const float ratio = ac_mix_sqrt(speech_energy) / ac_mix_sqrt(noise_energy);
-    const float gain = ratio * ac_mix_amplitude(-db);
+    const float gain = ratio * ac_mix_amplitude(-snr_db);
     return gain < (float)AC_MIX_GAIN_MAX ? gain : (float)AC_MIX_GAIN_MAX;
 }
 

@@ -28,7 +28,7 @@ enum {
 /* sqrt(v) for v >= 2^-126, the smallest normal number; 0 below. Relative error at most 2^-22. */
 float ac_mix_sqrt(float v);
 
-/* 10^(db / 20) for |db| <= 120. Relative error at most 2e-6. */
+/* 10^(db / 20), db counting as within +-AC_MIX_DECIBELS_MAX. Relative error at most 2e-6. */
 float ac_mix_amplitude(float db);
 
 /* k. 1 if an energy is below 2^-126, which counts as silence. Relative error at most 3e-6. */

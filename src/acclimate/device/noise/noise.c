@@ -21,6 +21,9 @@ static uint64_t squares_of(const int16_t *x, uint32_t count) {
 }
 
 uint32_t ac_noise_variance(const int16_t *x, uint32_t count) {
+    if (count == 0 || count > AC_NOISE_FRAME_MAX) {
+        return 0;
+    }
     const int64_t sum = sum_of(x, count);
     const uint64_t square_of_sum = (uint64_t)(sum * sum);
     return (uint32_t)((count * squares_of(x, count) - square_of_sum) / ((uint64_t)count * count));

@@ -83,7 +83,7 @@ int ac_noise_push(ac_noise *noise, const int16_t *x);
 /* Ends the recording and puts ring[samples] in the order of time. OK, or why it is not to be used. */
 int ac_noise_finish(ac_noise *noise);
 
-/* Variance of x[count], rounded down; count as that of a frame. */
+/* Variance of x[count], rounded down; 0 if count is 0 or above AC_NOISE_FRAME_MAX. */
 uint32_t ac_noise_variance(const int16_t *x, uint32_t count);
 
 #ifdef __cplusplus
