@@ -50,11 +50,11 @@ def mulaw_encode(x: NDArray[np.int16]) -> NDArray[np.uint8]:
     size = np.minimum(np.abs(wide), 32635) + 132
     segment = np.floor(np.log2(size)).astype(np.int32) - 7
     code = np.where(wide < 0, 0x80, 0) | segment << 4 | (size >> (segment + 3)) & 15
-    return (~code & 0xFF).astype(np.uint8)
+    return np.asarray(~code & 0xFF, dtype=np.uint8)
 
 
 def mulaw_decode(codes: NDArray[np.uint8]) -> NDArray[np.int16]:
     """Samples of G.711 mu-law codes."""
     bits = ~codes.astype(np.int32) & 0xFF
     size = (((bits & 15) << 3) + 132 << (bits >> 4 & 7)) - 132
-    return np.where(bits & 0x80, -size, size).astype(np.int16)
+    return np.asarray(np.where(bits & 0x80, -size, size), dtype=np.int16)
