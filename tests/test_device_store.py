@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -50,22 +52,26 @@ def contents(seed: int, sizes: tuple[int, ...]) -> list[bytes]:
     return [rng.bytes(size) for size in sizes]
 
 
-def count_writes(saves: list[bytes], geometry: tuple[int, int, int]) -> int:
-    flash = Flash(*geometry)
+def each_cut(
+    geometry: tuple[int, int, int], saves: list[bytes]
+) -> Iterator[tuple[FailingFlash, bytes, bytes]]:
+    """Flash that fails at each write and erase of each save, the model before and the new one."""
+    flash, before = FailingFlash(*geometry), b""
     for content in saves:
+        image = bytes(flash.content)
+        first = flash.writes
         assert CStore(flash).save(content) == Status.OK
-    return flash.writes
-
-
-def saved_until_cut(flash: FailingFlash, saves: list[bytes]) -> tuple[bytes, bytes]:
-    """Saves until power fails; the model before, and the one that was being saved."""
-    before = b""
-    for content in saves:
-        store = CStore(flash)
-        if store.save(content) != Status.OK:
-            return before, content
+        for cut in range(flash.writes - first):
+            yield FailingFlash(*geometry, content=bytearray(image), cut=cut), before, content
         before = content
-    raise AssertionError("power did not fail")
+
+
+def torn_at(flash: FailingFlash, content: bytes, torn: Torn) -> FailingFlash:
+    """The flash after a save that was torn in this way."""
+    failing = replace(flash, content=bytearray(flash.content), torn=torn)
+    assert CStore(failing).save(content) == Status.FLASH_FAILED
+    assert failing.off
+    return failing
 
 
 def assert_boots(flash: FailingFlash, before: bytes, after: bytes) -> None:
@@ -95,36 +101,27 @@ def test_c_writes_what_the_meaning_says(geometry: tuple[int, int, int]) -> None:
 @pytest.mark.parametrize("geometry", GEOMETRIES)
 def test_every_cut_of_every_write_recovers(geometry: tuple[int, int, int]) -> None:
     """Four saves, cut at each write and erase, in every way to tear it: all recover."""
-    saves = contents(2, (40, 33, 48, 12))
-    for number in range(count_writes(saves, geometry)):
-        reference = FailingFlash(*geometry, cut=number)
-        saved_until_cut(reference, saves)
-        for torn in ways_to_tear(min(reference.torn_bytes, 128), seed=number):
-            flash = FailingFlash(*geometry, cut=number, torn=torn)
-            before, after = saved_until_cut(flash, saves)
-            assert_boots(flash, before, after)
+    for flash, before, content in each_cut(geometry, contents(2, (40, 33, 48, 12))):
+        size = torn_at(flash, content, prefix(0)).torn_bytes
+        for torn in ways_to_tear(min(size, 64), seed=flash.cut or 0):
+            assert_boots(torn_at(flash, content, torn), before, content)
 
 
 @pytest.mark.parametrize("torn", [prefix(0), prefix(11), prefix(10**6), some_bits(1), garbage(2)])
 def test_a_model_of_real_size_recovers_at_every_cut(torn: Torn) -> None:
     """3,120 B, the classifier of a small keyword spotter, in a flash of 4 KiB sectors."""
-    geometry = (16384, 4096, 64)
-    saves = contents(3, (3120, 3120))
-    for number in range(count_writes(saves, geometry)):
-        flash = FailingFlash(*geometry, cut=number, torn=torn)
-        before, after = saved_until_cut(flash, saves)
-        assert_boots(flash, before, after)
+    for flash, before, content in each_cut((16384, 4096, 64), contents(3, (3120, 3120))):
+        assert_boots(torn_at(flash, content, torn), before, content)
 
 
 def test_the_new_model_counts_only_after_the_last_write() -> None:
     old, new = contents(4, (40, 40))
-    total = count_writes([old, new], SMALL)
     found = []
-    for number in range(count_writes([old], SMALL), total):
-        flash = FailingFlash(*SMALL, cut=number, torn=prefix(10**6))
-        saved_until_cut(flash, [old, new])
-        found.append(CStore(flash.rebooted()).content)
-    assert found == [old] * (len(found) - 1) + [new]
+    for flash, before, content in each_cut(SMALL, [old, new]):
+        if before == old:
+            whole = torn_at(flash, content, prefix(10**6))
+            found.append(CStore(whole.rebooted()).content)
+    assert found == [old] * (len(found) - 1) + [new] and len(found) == 2 + 5 + 1
 
 
 def test_slots_wear_alike() -> None:
