@@ -33,6 +33,7 @@ ORDER = (
     "tune",
     "plan",
     "emit",
+    "device",
     "simulate",
     "program",
     "kernels",

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from acclimate.device import Module, find_modules
 from acclimate.emit import emit, export_files, find_kit, manifest, port_file, port_sources
 from acclimate.fit import ORDERED, Stage, Wanted, fit
 from acclimate.kernels.pulp.isa import Dialect
@@ -51,22 +53,28 @@ class Firmware:
     stages: tuple[Stage, ...]
     wanted: Wanted | None = None
 
-    def sources(self, weights: str = "c", kit: str = "cmake") -> dict[str, bytes]:
+    def sources(
+        self, weights: str = "c", kit: str = "cmake", modules: Iterable[str] = ()
+    ) -> dict[str, bytes]:
         """The files of a project by relative path, with manifest.json.
 
         Args:
             weights: `c` for arrays in C, `binary` for a file that the device reads.
             kit: `cmake`, `pulp-sdk` or `arduino`.
+            modules: names of modules of the learning loop, such as `store`.
         """
+        chosen = find_modules(modules)
         dialect = find_kit(kit).dialect
         shown = self if dialect else self.in_c()
-        files = shown._emit(kit, weights, dialect)
+        files = shown._emit(kit, weights, dialect, chosen)
         passes = [(stage.name, stage.changes) for stage in self.stages]
         target = self.target.name
         files["manifest.json"] = manifest(shown.program, shown.plan, target, kit, passes, files)
         return files
 
-    def _emit(self, kit: str, weights: str, dialect: Dialect | None) -> dict[str, bytes]:
+    def _emit(
+        self, kit: str, weights: str, dialect: Dialect | None, modules: tuple[Module, ...] = ()
+    ) -> dict[str, bytes]:
         return emit(
             self.program,
             self.plan,
@@ -76,6 +84,7 @@ class Firmware:
             title=self.title,
             command=self.command,
             dialect=dialect,
+            modules=modules,
         )
 
     def export(
@@ -84,6 +93,7 @@ class Firmware:
         *,
         kit: str = "cmake",
         weights: str = "c",
+        modules: Iterable[str] = (),
         force: bool = False,
     ) -> Path:
         """Writes a project into a folder: C, weights, build files, an example and manifest.json.
@@ -92,13 +102,14 @@ class Firmware:
             folder: new, empty, or written by acclimate before.
             kit: `cmake`, `pulp-sdk` for a PULP cluster, or `arduino`.
             weights: `c` for arrays in C, `binary` for a file that the device reads.
+            modules: names of modules of the learning loop whose C goes with it, such as `store`.
             force: overwrite a folder that holds other files.
 
         Raises:
-            BadOption: there is no such kit, or it cannot hold this firmware.
+            BadOption: there is no such kit or module, or the kit cannot hold this firmware.
             BadOutput: the folder holds other things or cannot be written; nothing is half-written.
         """
-        return export_files(self.sources(weights, kit), Path(folder), force=force)
+        return export_files(self.sources(weights, kit, modules), Path(folder), force=force)
 
     def report(self) -> Report:
         """What this firmware costs: memory with a reason for every byte, MACs, calls, passes."""

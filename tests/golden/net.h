@@ -12,6 +12,7 @@ extern "C" {
 
 #define NET_ARENA_BYTES 936
 #define NET_CHECKPOINT_BYTES 136
+#define NET_MODEL_HASH 0x75A35E73u /* of shapes and frozen weights */
 #define NET_SCORES_SIZE 3 /* f32[1,3] */
 #define NET_X_SIZE 36 /* f32[1,1,6,6] */
 #define NET_Y_SIZE 1 /* s32[1] */
@@ -34,7 +35,7 @@ typedef int (*net_read_fn)(void *user, uint32_t offset, void *data, uint32_t siz
 #define NET_OTHER_MODEL (-2)      /* a checkpoint of another program */
 #define NET_DAMAGED (-3)          /* checksum */
 
-/* Writes all that learns: parameters, optimizer state, gradient sums; header last. */
+/* Writes all that learns: parameters, optimizer state, gradient sums; from offset 0 on without a gap. */
 int net_save(net_write_fn write, void *user);
 /* Reads it twice: first to check it, then to load it. Nothing changes unless it returns 0. */
 int net_load(net_read_fn read, void *user);

@@ -7,6 +7,8 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
 from acclimate.emit.body import body_lines
 from acclimate.emit.text import Library
 from acclimate.kernels.loop.print_c import C_TYPES, c_number
@@ -320,3 +322,13 @@ def layout(program: Program, buffers: Iterable[Buffer]) -> int:
     """A number that tells checkpoints of different programs apart."""
     text = ";".join(f"{b.name}:{b.dtype}{list(b.shape)}" for b in buffers)
     return zlib.crc32(f"{program.name};{text}".encode())
+
+
+def model_hash(program: Program) -> int:
+    """A number that changes with the layout and with any frozen weight: what was learned beside
+    other frozen weights is worth nothing."""
+    crc = layout(program, stored(program))
+    for b in stored(program):
+        if b.role is Role.FROZEN:
+            crc = zlib.crc32(np.ascontiguousarray(program.values[b.name]).tobytes(), crc)
+    return crc

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import acclimate
+from acclimate.device import Module, module_files
 from acclimate.emit import document
 from acclimate.emit.kits import Tree, find_kit
 from acclimate.emit.ports import cores_of, needs_port, port_file
@@ -38,6 +39,7 @@ def emit(
     title: str,
     command: str,
     dialect: Dialect | None,
+    modules: Sequence[Module] = (),
 ) -> dict[str, bytes]:
     """Writes a program as a project in C.
 
@@ -50,6 +52,7 @@ def emit(
         title: one line that says what the model is.
         command: how these files were made.
         dialect: of kernels in assembly; None for a program without any.
+        modules: of the learning loop, whose C goes with that of the model.
 
     Returns:
         Contents by relative path.
@@ -79,12 +82,15 @@ def emit(
         "ported": needs_port(plan),
         "copies": program.copies,
         "assembly": document.has_assembly(program),
+        "model_hash": document.model_hash(program),
         "checkpoint_bytes": 20 + sum(b.size_bytes for b in document.learned(program)),
         "static_bytes": plan.static_bytes,
         "memory_names": tuple(sorted(set(plan.places.values()))),
     }
     library = _library(program, plan, variables, loops, chosen.constants, dialect)
-    sources = tuple(document.library_sources(program))
+    learning_loop = module_files(modules)
+    library |= learning_loop
+    sources = (*document.library_sources(program), *(n for n in learning_loop if n.endswith(".c")))
     tree = Tree(program, plan, target, variables, library, sources)
     return dict(sorted(chosen.files(tree).items()))
 
