@@ -242,6 +242,12 @@ def test_a_budget_error_names_policies_that_fit() -> None:
     assert "update=" not in str(bare.value.hint)
 
 
+def test_a_budget_error_names_no_policy_that_is_too_slow() -> None:
+    with pytest.raises(DoesNotFit, match="takes about") as error:
+        ac.compile(network(), example=EXAMPLE, target="stm32f407", budget={"ms": "0.001"})
+    assert "update=" not in str(error.value.hint)
+
+
 def test_a_survey_needs_something_that_learns() -> None:
     with pytest.raises(BadOption, match="nothing learns"):
         ac.survey(network(), example=EXAMPLE, entries=("predict",))

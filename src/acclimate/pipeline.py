@@ -57,12 +57,16 @@ class Job:
     def quick_ram_bytes(self) -> int:
         """RAM that the step takes by a quick look; see `fit.quick_ram_bytes`.
 
-        The model has run on the example before.
+        The model has run on the example before. Where time or energy is limited, nothing but the
+        whole way says whether the step is within them.
 
         Raises:
             AcclimateError: as for `compile`.
         """
-        return quick_ram_bytes(self._lower(tried=True).stages[-1].program, self._wanted())
+        wanted = self._wanted()
+        if wanted.max_cycles is not None:
+            return self.run(tried=True).plan.ram_bytes
+        return quick_ram_bytes(self._lower(tried=True).stages[-1].program, wanted)
 
     def _wanted(self) -> Wanted:
         device = _device(self.target, self.cores)
