@@ -28,6 +28,7 @@ DTYPES: Mapping[str, np.dtype[Any]] = {
     "f32": np.dtype(np.float32),
     "s32": np.dtype(np.int32),
     "u8": np.dtype(np.uint8),
+    "s8": np.dtype(np.int8),
     "u1": np.dtype(np.uint8),  # of the bytes that hold the bits
 }
 
@@ -212,6 +213,8 @@ class Op:
             if len(shape) != len(operand.dims):
                 raise ValueError(f"{self.name}: {operand.name}{list(shape)} is not {operand.dims}")
             for dim, size in zip(operand.dims, shape, strict=True):
+                if dim.isdigit():
+                    values.setdefault(dim, int(dim))
                 if "/" in dim:
                     ratios.append((dim, size, operand.name))
                 elif values.setdefault(dim, size) != size:
@@ -249,6 +252,8 @@ class Op:
 
 
 def resolve(dim: str, values: Mapping[str, Any]) -> int:
-    """Size of one dim of a signature: `C` or `C/G`."""
+    """Size of one dim of a signature: `C`, `C/G`, or a number."""
+    if dim.isdigit():
+        return int(dim)
     whole, _, part = dim.partition("/")
     return int(values[whole] // values[part]) if part else int(values[whole])

@@ -18,7 +18,12 @@ from acclimate.simulate.device import Device, as_array
 
 __all__ = ["HostDevice", "as_array"]
 
-_C: Mapping[str, Any] = {"f32": ctypes.c_float, "s32": ctypes.c_int32, "u8": ctypes.c_uint8}
+_C: Mapping[str, Any] = {
+    "f32": ctypes.c_float,
+    "s32": ctypes.c_int32,
+    "u8": ctypes.c_uint8,
+    "s8": ctypes.c_int8,
+}
 _ACCESS = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.c_void_p, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_uint32
 )

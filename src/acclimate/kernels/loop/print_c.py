@@ -10,7 +10,13 @@ from math import inf, isnan
 from acclimate.kernels.loop.expr import PRIMITIVES, Apply, Arg, Const, Expr, Index
 
 _ZERO = Const(0.0, "f32")
-C_TYPES: Mapping[str, str] = {"f32": "float", "s32": "int32_t", "u8": "uint8_t", "u1": "uint8_t"}
+C_TYPES: Mapping[str, str] = {
+    "f32": "float",
+    "s32": "int32_t",
+    "u8": "uint8_t",
+    "s8": "int8_t",
+    "u1": "uint8_t",
+}
 
 
 def c_float(value: float) -> str:

@@ -16,12 +16,13 @@ hardware loops as in RI5CY (Gautschi et al., IEEE TVLSI 25(10), 2017).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from acclimate.kernels.pulp.core import Core
 from acclimate.kernels.pulp.function import Function, OutOfRegisters
 from acclimate.kernels.pulp.isa import IMMEDIATE, Node
 from acclimate.kernels.pulp.pointers import Offsets, Taps
+from acclimate.kernels.pulp.requantize import Requantizer
 from acclimate.kernels.pulp.result import Result, ResultWriter
 from acclimate.kernels.pulp.summation import Summation
 
@@ -36,11 +37,13 @@ class Walk:
         rows: steps of a, c and the bias.
         outer: steps of b, c and the bias.
         inner: steps of b, c and the bias.
+        planes: step of b along the rows, where each row has columns of its own.
     """
 
     rows: tuple[int, int, int]
     outer: tuple[int, int, int] = (0, 0, 0)
     inner: tuple[int, int, int] = (0, 0, 0)
+    planes: int = 0
 
 
 @dataclass(frozen=True)
@@ -72,11 +75,18 @@ class Block:
     def title(self) -> str:
         """One line that says what it computes."""
         size = f"{len(self.rows)}x{len(self.columns)}"
-        return f"block of {size} sums of {self.taps.count} products"
+        terms = "words of four bytes" if self.result.int8 else "products"
+        return f"block of {size} sums of {self.taps.count} {terms}"
 
     @property
     def prototype(self) -> str:
         """Its C parameters."""
+        if self.result.int8:
+            b, c = (f"{'u' if dtype == 'u8' else ''}int8_t" for dtype in self.result.dtypes)
+            return (
+                f"const int8_t *a, const {b} *b, {c} *c, const int32_t *bias, int32_t rows, "
+                "int32_t outer, int32_t inner, int32_t start, const float *rate"
+            )
         return (
             "const float *a, const float *b, float *c, {const}float *bias, int32_t rows, "
             "int32_t outer, int32_t inner, int32_t start, const float *rate"
@@ -88,6 +98,8 @@ class Block:
         Raises:
             OutOfRegisters: the block is too large for the core, or its operands too far apart.
         """
+        if self.result.int8:  # nothing of it lives in float registers
+            core = replace(core, float_registers=False)
         return _Writer(self, core).write()
 
 
@@ -127,7 +139,7 @@ class _Writer:
         }
         walk = block.walk
         every = [
-            _Loop("row", "rows", self._steps("a", walk.rows)),
+            _Loop("row", "rows", self._steps("a", walk.rows, walk.planes)),
             _Loop("outer", "outer", self._steps("b", walk.outer)),
             _Loop("inner", "inner", self._steps("b", walk.inner)),
         ]
@@ -144,12 +156,16 @@ class _Writer:
             self.held["left"] = f.spare()
         self.far = {move: f.spare() for move in sorted(self._far_moves())}
 
-    def _steps(self, operand: str, steps: tuple[int, int, int]) -> dict[str, int]:
+    def _steps(
+        self, operand: str, steps: tuple[int, int, int], planes: int = 0
+    ) -> dict[str, int]:
         """Bytes by operand, without those that stay and those that there are not."""
         there = {operand} | {name for name in ("c", "bias") if self.results[name]}
         if self.result.bias:
             there.add("bias")
         moves = dict(zip((operand, "c", "bias"), steps, strict=True))
+        if planes:
+            moves, there = {**moves, "b": planes}, {*there, "b"}
         return {name: step for name, step in moves.items() if step and name in there}
 
     def write(self) -> list[Node]:
@@ -308,6 +324,8 @@ class _Writer:
 
     def _block(self) -> dict[str, int]:
         """One block; bytes by which pointers in registers have been moved."""
+        if self.result.int8:
+            return self._bytes()
         f, passed = self.f, dict.fromkeys(("c", "bias"), 0)
         if self.result.begins:
             for name, places in self.results.items():
@@ -331,6 +349,22 @@ class _Writer:
                 (writer.store if self.result.begins else writer.write)(places)
                 passed[name] = writer.passed
         return {name: moved for name, moved in passed.items() if self.held.get(name)}
+
+    def _bytes(self) -> dict[str, int]:
+        """The same of a block of bytes."""
+        f, total = self.f, self.sum
+        if not (self.held["c"] and self.held["bias"]):
+            raise OutOfRegisters
+        self.result.start(f, total.sums, [], "", total.peeled, total.last)
+        total.write()
+        free = [r for r in (*total.values, *f.integers) if r not in (total.count, total.other)]
+        writer = Requantizer(
+            f, self.result.dtypes[1], self.held["c"], self.held["bias"], total.other, free
+        )
+        columns = len(self.block.columns)
+        places = self.results["c"]
+        writer.write([places[n : n + columns] for n in range(0, len(places), columns)])
+        return {"c": writer.passed}
 
     def _writer(self, name: str, passed: Mapping[str, int]) -> ResultWriter:
         """For results at an operand, whose pointer is fetched where no register holds it."""

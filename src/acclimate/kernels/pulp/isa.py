@@ -156,6 +156,36 @@ _SPELLINGS: Mapping[str, Mapping[Dialect, str]] = {
         Dialect.COREV: ".insn r 0x2b, 3, 0x12, {2}, {1}, {0}",
         Dialect.XPULPV2: "p.sw {0}, {2}({1}!)",
     },
+    # Sums of four products of bytes: `u` of u8 by s8, `s` of s8 by s8; the second two add.
+    "dotu": {
+        Dialect.COREV: ".insn r 0x7b, 1, 0x44, {0}, {1}, {2}",
+        Dialect.XPULPV2: "pv.dotusp.b {0}, {1}, {2}",
+    },
+    "dots": {
+        Dialect.COREV: ".insn r 0x7b, 1, 0x48, {0}, {1}, {2}",
+        Dialect.XPULPV2: "pv.dotsp.b {0}, {1}, {2}",
+    },
+    "sdotu": {
+        Dialect.COREV: ".insn r 0x7b, 1, 0x50, {0}, {1}, {2}",
+        Dialect.XPULPV2: "pv.sdotusp.b {0}, {1}, {2}",
+    },
+    "sdots": {
+        Dialect.COREV: ".insn r 0x7b, 1, 0x54, {0}, {1}, {2}",
+        Dialect.XPULPV2: "pv.sdotsp.b {0}, {1}, {2}",
+    },
+    # {0} = ({0} + {1}) >> {2}, a register; clips to 0 .. 2^({2} - 1) - 1, and to as much below.
+    "addNr": {
+        Dialect.COREV: ".insn r 0x2b, 3, 0x40, {0}, {1}, {2}",
+        Dialect.XPULPV2: "p.addNr {0}, {1}, {2}",
+    },
+    "clipu": {
+        Dialect.COREV: ".insn r 0x2b, 3, 0x39, {0}, {1}, x{2}",
+        Dialect.XPULPV2: "p.clipu {0}, {1}, {2}",
+    },
+    "clip": {
+        Dialect.COREV: ".insn r 0x2b, 3, 0x38, {0}, {1}, x{2}",
+        Dialect.XPULPV2: "p.clip {0}, {1}, {2}",
+    },
 }
 _MEANINGS = {
     "lw!": "cv.lw {0}, ({1}), {2}",
@@ -163,8 +193,15 @@ _MEANINGS = {
     "lw+r": "cv.lw {0}, {2}({1})",
     "sw!": "cv.sw {0}, ({1}), {2}",
     "sw!r": "cv.sw {0}, ({1}), {2}",
+    "dotu": "cv.dotusp.b {0}, {1}, {2}",
+    "dots": "cv.dotsp.b {0}, {1}, {2}",
+    "sdotu": "cv.sdotusp.b {0}, {1}, {2}",
+    "sdots": "cv.sdotsp.b {0}, {1}, {2}",
+    "addNr": "cv.addNr {0}, {1}, {2}",
+    "clipu": "cv.clipu {0}, {1}, {2}",
+    "clip": "cv.clip {0}, {1}, {2}",
 }
-_OFFSET = frozenset({"lw", "sw", "flw", "fsw"})  # value, offset, pointer
+_OFFSET = frozenset({"lw", "sw", "sb", "flw", "fsw"})  # value, offset, pointer
 
 
 def print_assembly(symbol: str, nodes: Sequence[Node], dialect: Dialect, comment: str) -> str:
@@ -239,7 +276,7 @@ class _Printer:
 
 
 _LOADS = frozenset({"lw", "flw", "lw!", "lw!r", "lw+r"})
-_STORES = frozenset({"sw", "fsw", "sw!", "sw!r"})
+_STORES = frozenset({"sw", "sb", "fsw", "sw!", "sw!r"})
 _JUMPS = frozenset({"j", "ret"})
 _BRANCHES = frozenset({"bnez", "beqz", "bne", "blt"})
 

@@ -196,7 +196,10 @@ class Summation:
 
     def _multiply(self, code: Code, total: str, a: str, b: str, first: bool, waiting: str) -> None:
         """total += a b; the first tap sets it to a b, or to a b plus the bias in `waiting`."""
-        if first and not self.result.bias:
+        if self.result.int8:
+            signs = "s" if self.result.dtypes[0] == "s8" else "u"
+            code(f"dot{signs}" if first else f"sdot{signs}", total, b, a)
+        elif first and not self.result.bias:
             code("fmul.s", total, a, b)
         else:
             code("fmadd.s", total, a, b, waiting if first and self.result.bias == "rows" else total)
