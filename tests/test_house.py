@@ -26,6 +26,7 @@ ORDER = (
     "capture",
     "lower",
     "passes",
+    "quantize",
     "recompute",
     "estimate",
     "stream",

@@ -17,6 +17,8 @@ from acclimate.firmware import Firmware
 from acclimate.fit import ORDERED, Stage, Wanted, fit, run_passes
 from acclimate.lower import ENTRIES, Optimizer, decompositions, find_optimizer, lower
 from acclimate.passes import PASSES
+from acclimate.program import verify
+from acclimate.quantize import Int8, quantize
 from acclimate.recompute import Saving
 from acclimate.targets import Target, find_target
 
@@ -39,6 +41,7 @@ class Job:
     solver_seconds: float = 5.0
     recompute: str | Sequence[str] = "never"
     page: str = "never"
+    quantize: Int8 | None = None
 
     def run(self) -> Firmware:
         """Captures, lowers and fits the model.
@@ -66,6 +69,9 @@ class Job:
         program = lower(self.name, predict, joint, rule, entries, self.seed, channels)
         stages = [Stage("fold_batch_norm", folded, program)]
         stages += run_passes(PASSES, stages[-1].program)
+        if self.quantize is not None:
+            program, changes = quantize(stages[-1].program, self.quantize)
+            stages.append(Stage("quantize", tuple(changes), verify(program)))
         title = f"{type(model).__name__}, trained by {rule.describe()}"
         saving = _saving(self.recompute, self.page)
         wanted = wanted_of(device, self.budget, self.solver_seconds, saving)
@@ -88,6 +94,7 @@ def compile(
     solver_seconds: float = 5.0,
     recompute: str | Sequence[str] = "never",
     page: str = "never",
+    quantize: Int8 | None = None,
 ) -> Firmware:
     """Compiles a model into C that predicts and learns.
 
@@ -113,6 +120,8 @@ def compile(
         page: `auto` lets activations wait in another memory of the device where one would not do
             otherwise; `never` does not; `75%` leaves at most that much of the arena. With
             `recompute` beside it the cheaper of the two is taken for each activation.
+        quantize: ac.Int8(calibration=x): frozen layers in front of what learns compute with
+            integers of eight bits; see docs/quantization.md.
 
     Returns:
         Firmware to run, export and report.
@@ -135,6 +144,7 @@ def compile(
         solver_seconds,
         recompute,
         page,
+        quantize,
     )
     try:
         return job.run()
