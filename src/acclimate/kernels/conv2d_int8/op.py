@@ -121,7 +121,7 @@ def _op(depthwise: bool, x: str, y: str, planes: bool) -> Op:
             Kernel(name, f"{stem}_int8.c"),
         ),
         cases=_DEPTHWISE_CASES if depthwise else _CONV_CASES,
-        cuts=(Cut("N"),),
+        cuts=(Cut(channels, grain=_words), Cut("N")),
     )
 
 
@@ -131,6 +131,10 @@ def _conv_macs(N: int, P: int, Q: int, K: int, R: int, S: int, C: int) -> int:
 
 def _depthwise_macs(N: int, P: int, Q: int, R: int, S: int, C: int) -> int:
     return N * P * Q * R * S * C
+
+
+def _words() -> int:
+    return _WORD
 
 
 def _one() -> int:
