@@ -30,6 +30,7 @@ from acclimate.program import Buffer
 _MOST_WEIGHT = 127
 _MOST_SHIFT = 24
 _MOST_SUM = 2**31 - 1
+_MOST_BIAS = 2**30
 HIGHEST = {"u8": 255, "s8": 127}
 
 
@@ -122,11 +123,16 @@ def _channel(w: Array, b: float, scale_x: float, scale_y: float) -> tuple[Array,
 
 
 def _bias(b: float, scale_y: float, shift: int) -> int:
-    """The bias in units of the sums, with half of what the shift drops."""
-    return round(b * 2.0**shift / scale_y) + (1 << shift >> 1)
+    """The bias in units of the sums, with half of what the shift drops.
+
+    One that is larger than all sums has the same results as the largest that leaves room for them.
+    """
+    exact = round(b * 2.0**shift / scale_y) + (1 << shift >> 1)
+    return max(-_MOST_BIAS, min(exact, _MOST_BIAS))
 
 
 def _fits(w: Array, b: float, unit: float, scale_y: float, shift: int) -> bool:
-    """No sum overflows, whatever the activations are."""
+    """No sum overflows, whatever the activations are, and no bias is cut."""
     most = np.minimum(np.abs(w) * 2.0**shift / unit + 1, _MOST_WEIGHT).sum() * HIGHEST["u8"]
-    return bool(most + abs(_bias(b, scale_y, shift)) < _MOST_SUM)
+    bias = abs(_bias(b, scale_y, shift))
+    return bool(bias < _MOST_BIAS and most + bias < _MOST_SUM)

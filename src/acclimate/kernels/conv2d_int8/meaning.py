@@ -60,9 +60,7 @@ def requantize(sums: Array, scale: Array, lowest: int) -> Array:
     return shifted
 
 
-def conv2d(
-    a: ConvInt8, x: Array, w: Array, scale: Array, *, U: int, V: int, lowest: int
-) -> Array:
+def conv2d(a: ConvInt8, x: Array, w: Array, scale: Array, *, U: int, V: int, lowest: int) -> Array:
     """y[N,U,V,K] of x[N,H,W,C] and w[K,R,T]."""
     N, C, K = len(x), x.shape[3], len(w)
     sums = np.zeros((N, a.P, a.Q, K))
@@ -85,8 +83,9 @@ def depthwise(
 
 def _window(a: ConvInt8, x: Array, r: int, s: int) -> Array:
     """View [N,P,Q,C] of the pixels that all outputs see through tap (r, s)."""
-    down, right = _seen(a.first_h + r * a.dilation_h, a.P, a.stride_h), _seen(
-        a.first_w + s * a.dilation_w, a.Q, a.stride_w
+    down, right = (
+        _seen(a.first_h + r * a.dilation_h, a.P, a.stride_h),
+        _seen(a.first_w + s * a.dilation_w, a.Q, a.stride_w),
     )
     return x[:, down, right]
 
@@ -106,4 +105,3 @@ def _placed(a: ConvInt8, values: Array, U: int, V: int) -> Array:
 def to_planes(pixels: Array) -> Array:
     """[N,H,W,C] -> [N,C,H,W]."""
     return pixels.transpose(0, 3, 1, 2)
-

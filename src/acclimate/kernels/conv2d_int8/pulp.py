@@ -104,7 +104,13 @@ class Int8Generator:
             (seen + first, put + (v["top"] * v["V"] + v["left"]) * pixel),
             self._taps(request),
             Result("int8", bias="rows", dtypes=(self.x, self.y)),
-            ("w", _at("x", x.sample, v["N"]), _at("y", made * v["U"] * v["V"], v["N"]), "scale", ""),
+            (
+                "w",
+                _at("x", x.sample, v["N"]),
+                _at("y", made * v["U"] * v["V"], v["N"]),
+                "scale",
+                "",
+            ),
             channels * x.plane if self.depthwise else None,
         )
 

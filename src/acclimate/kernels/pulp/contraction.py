@@ -156,9 +156,7 @@ class _Writer:
             self.held["left"] = f.spare()
         self.far = {move: f.spare() for move in sorted(self._far_moves())}
 
-    def _steps(
-        self, operand: str, steps: tuple[int, int, int], planes: int = 0
-    ) -> dict[str, int]:
+    def _steps(self, operand: str, steps: tuple[int, int, int], planes: int = 0) -> dict[str, int]:
         """Bytes by operand, without those that stay and those that there are not."""
         there = {operand} | {name for name in ("c", "bias") if self.results[name]}
         if self.result.bias:

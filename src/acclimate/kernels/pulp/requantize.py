@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from acclimate.kernels.pulp.function import Function, OutOfRegisters
 from acclimate.kernels.pulp.isa import IMMEDIATE
 
+BYTE_INSTRUCTIONS = 3  # for each result
 _PAIR_BYTES, _WORD = 8, 4
 
 

@@ -35,15 +35,15 @@ class Placed(Scaled):
 
 
 def _quantize(lowest: int, a: Placed, x: Array, *, U: int, V: int) -> Array:
-    """y[N,U,V,C]: x[N,C,H,W] * factor, rounded half away from zero and clipped; NaN is the lowest."""
+    """y[N,U,V,C]: x[N,C,H,W] * factor, clipped and rounded, halves up; NaN is the lowest."""
     with np.errstate(invalid="ignore"):
         scaled = (x * x.dtype.type(a.factor)).transpose(0, 2, 3, 1)
     scaled = np.clip(np.where(np.isnan(scaled), lowest, scaled), lowest, lowest + 255)
-    half = x.dtype.type(0.5)
+    half = x.dtype.type(0.5 - lowest)
     N, H, W, C = scaled.shape
     y = np.zeros((N, U, V, C), np.int32)
     inside = y[:, a.top : a.top + H, a.left : a.left + W]
-    inside[...] = np.trunc(np.where(scaled < 0, scaled - half, scaled + half))
+    inside[...] = np.trunc(scaled.astype(x.dtype) + half) + lowest
     return y
 
 
