@@ -11,12 +11,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from drawn import MACHINES, Drawn, machine, with_choices
-from int8 import drawn_convolution
 
 from acclimate.firmware import Firmware
 from acclimate.plan import plan
 from acclimate.program import Interpreter, OpCase, Program, View, operator_program
 from acclimate.targets import Target
+from int8 import drawn_convolution
 
 DRAWN = 24  # cases per machine
 GUARD = 64  # elements

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from int8 import drawn_convolution, operands
 
 from acclimate.kernels.conv2d_int8.op import OPS as CONVOLUTIONS
 from acclimate.kernels.op import Array, Op
 from acclimate.kernels.quantize.op import OPS as BRIDGES
 from acclimate.kernels.quantize.op import find_bridge
 from acclimate.program import OpCase
+from int8 import drawn_convolution, operands
 
 OPS = (*CONVOLUTIONS, *BRIDGES)
 CASES = [pytest.param(op, n, id=f"{op.name}-{n}") for op in OPS for n in range(len(op.cases))]

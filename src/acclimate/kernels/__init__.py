@@ -12,7 +12,16 @@ from acclimate.kernels.max_pool2d.op import OPS as MAX_POOL2D
 from acclimate.kernels.op import Op
 from acclimate.kernels.quantize.op import OPS as QUANTIZE
 
-FLOAT: tuple[Op, ...] = (*LINEAR, *MATMUL, *CONV2D, *MAX_POOL2D, *AVG_POOL2D, *LOOP, *COPY)
-OPS: tuple[Op, ...] = (*FLOAT, *CONV2D_INT8, *QUANTIZE)
+OPS: tuple[Op, ...] = (
+    *LINEAR,
+    *MATMUL,
+    *CONV2D,
+    *MAX_POOL2D,
+    *AVG_POOL2D,
+    *LOOP,
+    *COPY,
+    *CONV2D_INT8,
+    *QUANTIZE,
+)
 
 __all__ = ["OPS", "Op"]

@@ -40,9 +40,8 @@ class Geometry:
         v: Mapping[str, Any] = call.values()
         if call.op is LINEAR_FWD:
             return Geometry(v["K"], v["C"], 1, 1, 1, 1, 1, 1, (1, 1), (0, 0), (1, 1))
-        sizes = [v[name] for name in ("K", "C", "H", "W", "R", "S", "P", "Q")]
         return Geometry(
-            *sizes,
+            **{name: int(v[name]) for name in ("K", "C", "H", "W", "R", "S", "P", "Q")},
             stride=(v["stride_h"], v["stride_w"]),
             pad=(v["pad_top"], v["pad_left"]),
             dilation=(v["dilation_h"], v["dilation_w"]),

@@ -79,11 +79,8 @@ class Rewriter:
             x = View.whole(self.buffers[name])
             four = x if len(x.shape) == 4 else x.reshape((*x.shape, 1, 1))
             op = find_bridge("quantize", "s8")
-            self.calls.append(Call(op, (y,), (four,), attrs, source=self._source(name)))
+            self.calls.append(Call(op, (y,), (four,), attrs, source=self.buffers[name].source))
         return self._integers(name)
-
-    def _source(self, name: str) -> object:
-        return self.buffers[name].source
 
     def _convolution(self, layer: Layer) -> None:
         g, call = Geometry.of(layer.call), layer.call
@@ -155,7 +152,7 @@ def _rounded(factor: float) -> float:
 
 
 def _rows_of(weights: Weights, g: Geometry, depthwise: bool) -> Weights:
-    """w[K,C,R,S] as the kernels read it, w[K,R,T]: channel by channel of a column, in whole words."""
+    """w[K,C,R,S] as kernels read it, w[K,R,T]: a column's channels side by side, in whole words."""
     w = weights.w.reshape(len(weights.w), -1, g.R, g.S)
     rows = w.transpose(0, 2, 3, 1).reshape(len(w), g.R, -1)
     padded = np.zeros((len(w), g.R, g.row_bytes(depthwise)), np.int8)

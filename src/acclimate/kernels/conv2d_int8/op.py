@@ -44,7 +44,8 @@ def _case(
         Q = (W - first[1] - -(-words * _WORD // depth)) // stride[1] + 1
     numbers = {"N": N, "H": H, "W": W, "C": C, "K": K, "R": R, "S": S, "P": P, "Q": Q}
     numbers |= {"U": P + around[0] + around[1], "V": Q + around[2] + around[3]}
-    return numbers | dict(zip(_GEOMETRY[3:], (*stride, *dilation, *first, around[0], around[2]), strict=True))  # fmt: skip
+    geometry = (*stride, *dilation, *first, around[0], around[2])
+    return numbers | dict(zip(_GEOMETRY[3:], geometry, strict=True))
 
 
 _CONV_CASES = (

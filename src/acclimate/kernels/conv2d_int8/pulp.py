@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Convolutions of eight-bit integers as contractions on a PULP core: a term is a word of four bytes.
+"""Convolutions of eight-bit integers as contractions on a PULP core: terms are words of four bytes.
 
 Of pixels [N,H,W,C] a row of a window is one run of S C bytes, as long as its columns lie side by
 side; of planes it is a run of S bytes. What a run has too many for whole words meets weights that
@@ -26,7 +26,7 @@ _CLEAR_CYCLES = 1.5  # per word
 
 @dataclass(frozen=True)
 class _Steps:
-    """Bytes of x: from row to row, from column to column, of a plane of one channel, of a sample."""
+    """Bytes of x: from row to row, from column to column, of a channel's plane, of a sample."""
 
     row: int
     column: int
@@ -64,7 +64,7 @@ class Int8Generator:
         return Contractions(self._recipes).write(request, choice)
 
     def _in_words(self, request: Request) -> bool:
-        """Runs are whole words inside of the rows of x, and columns of a kernel lie side by side."""
+        """Runs are whole words inside the rows of x, and columns of a window lie side by side."""
         v, steps = request.values, self._steps(request)
         if not self.depthwise and v["C"] % _WORD == 0:
             return True

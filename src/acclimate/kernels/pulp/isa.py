@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from acclimate.kernels.pulp.core import Core
+from acclimate.kernels.pulp.spellings import SPELLINGS
 
 IMMEDIATE = range(-2048, 2048)  # of loads, stores, addi and post-increments
 MOST_LOOP_INSTRUCTIONS = 4094
@@ -32,7 +33,7 @@ class Dialect(StrEnum):
 
 @dataclass(frozen=True)
 class Instruction:
-    """One instruction: a name of `_SPELLINGS` and its operands in the order of their fields."""
+    """One instruction: its name, of RISC-V or `SPELLINGS`, and operands in their fields' order."""
 
     name: str
     operands: tuple[str | int, ...]
@@ -134,73 +135,6 @@ def instructions(nodes: Sequence[Node]) -> Iterator[Instruction]:
             yield node
 
 
-# Names that differ: post-increment by an immediate (!) or a register (!r), index register (+r).
-_SPELLINGS: Mapping[str, Mapping[Dialect, str]] = {
-    "lw!": {
-        Dialect.COREV: ".insn i 0x0b, 2, {0}, {1}, {2}",
-        Dialect.XPULPV2: "p.lw {0}, {2}({1}!)",
-    },
-    "lw!r": {
-        Dialect.COREV: ".insn r 0x2b, 3, 0x02, {0}, {1}, {2}",
-        Dialect.XPULPV2: "p.lw {0}, {2}({1}!)",
-    },
-    "lw+r": {
-        Dialect.COREV: ".insn r 0x2b, 3, 0x06, {0}, {1}, {2}",
-        Dialect.XPULPV2: "p.lw {0}, {2}({1})",
-    },
-    "sw!": {
-        Dialect.COREV: ".insn s 0x2b, 2, {0}, {2}({1})",
-        Dialect.XPULPV2: "p.sw {0}, {2}({1}!)",
-    },
-    "sw!r": {
-        Dialect.COREV: ".insn r 0x2b, 3, 0x12, {2}, {1}, {0}",
-        Dialect.XPULPV2: "p.sw {0}, {2}({1}!)",
-    },
-    # Sums of four products of bytes: `u` of u8 by s8, `s` of s8 by s8; the second two add.
-    "dotu": {
-        Dialect.COREV: ".insn r 0x7b, 1, 0x44, {0}, {1}, {2}",
-        Dialect.XPULPV2: "pv.dotusp.b {0}, {1}, {2}",
-    },
-    "dots": {
-        Dialect.COREV: ".insn r 0x7b, 1, 0x48, {0}, {1}, {2}",
-        Dialect.XPULPV2: "pv.dotsp.b {0}, {1}, {2}",
-    },
-    "sdotu": {
-        Dialect.COREV: ".insn r 0x7b, 1, 0x50, {0}, {1}, {2}",
-        Dialect.XPULPV2: "pv.sdotusp.b {0}, {1}, {2}",
-    },
-    "sdots": {
-        Dialect.COREV: ".insn r 0x7b, 1, 0x54, {0}, {1}, {2}",
-        Dialect.XPULPV2: "pv.sdotsp.b {0}, {1}, {2}",
-    },
-    # {0} = ({0} + {1}) >> {2}, a register; clips to 0 .. 2^({2} - 1) - 1, and to as much below.
-    "addNr": {
-        Dialect.COREV: ".insn r 0x2b, 3, 0x40, {0}, {1}, {2}",
-        Dialect.XPULPV2: "p.addNr {0}, {1}, {2}",
-    },
-    "clipu": {
-        Dialect.COREV: ".insn r 0x2b, 3, 0x39, {0}, {1}, x{2}",
-        Dialect.XPULPV2: "p.clipu {0}, {1}, {2}",
-    },
-    "clip": {
-        Dialect.COREV: ".insn r 0x2b, 3, 0x38, {0}, {1}, x{2}",
-        Dialect.XPULPV2: "p.clip {0}, {1}, {2}",
-    },
-}
-_MEANINGS = {
-    "lw!": "cv.lw {0}, ({1}), {2}",
-    "lw!r": "cv.lw {0}, ({1}), {2}",
-    "lw+r": "cv.lw {0}, {2}({1})",
-    "sw!": "cv.sw {0}, ({1}), {2}",
-    "sw!r": "cv.sw {0}, ({1}), {2}",
-    "dotu": "cv.dotusp.b {0}, {1}, {2}",
-    "dots": "cv.dotsp.b {0}, {1}, {2}",
-    "sdotu": "cv.sdotusp.b {0}, {1}, {2}",
-    "sdots": "cv.sdotsp.b {0}, {1}, {2}",
-    "addNr": "cv.addNr {0}, {1}, {2}",
-    "clipu": "cv.clipu {0}, {1}, {2}",
-    "clip": "cv.clip {0}, {1}, {2}",
-}
 _OFFSET = frozenset({"lw", "sw", "sb", "flw", "fsw"})  # value, offset, pointer
 
 
@@ -248,10 +182,13 @@ class _Printer:
 
     def instruction(self, node: Instruction) -> None:
         name, operands = node.name, node.operands
-        if name in _SPELLINGS:
-            text = _SPELLINGS[name][self.dialect].format(*operands)
-            meaning = _MEANINGS[name].format(*operands) if self.dialect is Dialect.COREV else ""
-            self.line(text, meaning)
+        if name in SPELLINGS:
+            spelling = SPELLINGS[name]
+            if self.dialect is Dialect.COREV:
+                meaning = spelling.meaning.format(*operands)
+                self.line(spelling.corev.format(*operands), meaning)
+            else:
+                self.line(spelling.xpulpv2.format(*operands))
         elif name in _OFFSET:
             value, offset, pointer = operands
             self.line(f"{name} {value}, {offset}({pointer})")

@@ -50,13 +50,15 @@ def _quantize(lowest: int, a: Placed, x: Array, *, U: int, V: int) -> Array:
 def _dequantize(pixels: Callable[[Array], Array], a: Placed, x: Array, *, P: int, Q: int) -> Array:
     """y[N,C,P,Q] = factor * x."""
     inside = pixels(x)[:, a.top : a.top + P, a.left : a.left + Q].transpose(0, 3, 1, 2)
-    return inside.astype(np.float32) * np.float32(a.factor)
+    y: Array = inside.astype(np.float32) * np.float32(a.factor)
+    return y
 
 
 def _mean(pixels: Callable[[Array], Array], a: Scaled, x: Array) -> Array:
     """y[N,C] = factor * sum of x."""
     sums = pixels(x).astype(np.int64).sum(axis=(1, 2))
-    return sums.astype(np.float32) * np.float32(a.factor)
+    y: Array = sums.astype(np.float32) * np.float32(a.factor)
+    return y
 
 
 def _same(pixels: Array) -> Array:
