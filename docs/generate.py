@@ -20,7 +20,8 @@ Written by `docs/generate.py` from the declarations; do not edit.
 
 A model may use every PyTorch module and function that PyTorch breaks down into the ATen operators
 of the first table; operators that PyTorch itself defines by others of the table work as well. Each
-has forward and backward, any batch size, float32. The second table is what they are computed with.
+has forward and backward, any batch size, float32. The second table is what they are computed with;
+those on `u8` and `s8` compute [frozen layers](quantization.md).
 """
 
 _TARGETS_HEAD = """\
@@ -139,7 +140,9 @@ def _signature(op: Op) -> str:
 
     def text(operands: tuple[Operand, ...]) -> str:
         return ", ".join(
-            f"{o.name}[{','.join(o.dims)}]{'?' if o.optional else ''}" for o in operands
+            f"{o.name}[{','.join(o.dims)}]"
+            f"{'' if o.dtype == 'f32' else f':{o.dtype}'}{'?' if o.optional else ''}"
+            for o in operands
         )
 
     return f"`{text(signature.inputs)} -> {text(signature.outputs)}`"

@@ -35,13 +35,37 @@ def block(rows: int = 4, columns: int = 5, **more: object) -> Block:
     )  # fmt: skip
 
 
+def bytes_block(x: str, y: str) -> Block:
+    """A block of words of four bytes."""
+    return Block(
+        (0, 64, 128, 192), (0, 16, 32), (0, 1, 2, 3), (0, 64, 4096),
+        Taps((0,), (0,), ((16, 4, 4),)), Result("int8", bias="rows", dtypes=(x, y)),
+        Walk((256, 4, 32), (0, 0, 0), (48, 8192, 0), 100),
+    )  # fmt: skip
+
+
 KERNELS = [
     block(),
+    bytes_block("u8", "u8"),
+    bytes_block("s8", "s8"),
     block(far=4096),
     block(far=4096, taps=Taps((0,), (0,), ((8, 4, 4096),))),
     Outer(8, 16, 512, Result("step"), gradient=True, rotates=True),
     Outer(4, 16, 4096, Result("add")),
 ]
+
+
+# Opcode and funct7 of the instructions on bytes, from cv32e40p_decoder.sv.
+BYTES = {
+    ("0x7b", "0x44"): "pv.dotusp.b",
+    ("0x7b", "0x48"): "pv.dotsp.b",
+    ("0x7b", "0x50"): "pv.sdotusp.b",
+    ("0x7b", "0x54"): "pv.sdotsp.b",
+    ("0x2b", "0x40"): "p.addNr",
+    ("0x2b", "0x38"): "p.clip",
+    ("0x2b", "0x39"): "p.clipu",
+}
+CLIPS = ("p.clip", "p.clipu")  # their last field is a number
 
 
 def corev(text: str) -> list[tuple[str, ...]]:
@@ -59,6 +83,8 @@ def corev(text: str) -> list[tuple[str, ...]]:
             found.append(("post lw", fields[2], fields[3], fields[4]))
         elif form == "s":
             found.append(("post sw", fields[2], fields[4], fields[3]))
+        elif form == "r" and (fields[0], fields[2]) in BYTES:
+            found.append((BYTES[fields[0], fields[2]], fields[3], fields[4], fields[5]))
         elif form == "i":
             level = int(fields[2][1:]) - 14
             found.append(("loop", str(level), fields[3], str(int(fields[4]) - 1)))
@@ -86,6 +112,9 @@ def xpulp(text: str) -> list[tuple[str, ...]]:
             # The label is at the last instruction of the body.
             count = places[words[3]] - number
             found.append(("loop", words[1][1:], words[2], str(count)))
+        elif words[0] in BYTES.values():
+            last = f"x{words[3]}" if words[0] in CLIPS else words[3]
+            found.append((*words[:3], last))
         elif words[0].startswith("p."):
             kind = "post" if "!" in line else "index"
             found.append((f"{kind} {words[0][2:]}", words[1], words[3], words[2]))

@@ -23,6 +23,7 @@ __all__ = [
     "Combine",
     "Firmware",
     "Head",
+    "Int8",
     "Last",
     "Layers",
     "LiteResidual",
@@ -46,6 +47,7 @@ _HOMES = {
     "Combine": "acclimate.policy",
     "Firmware": "acclimate.firmware",
     "Head": "acclimate.policy",
+    "Int8": "acclimate.quantize",
     "Last": "acclimate.policy",
     "Layers": "acclimate.policy",
     "LiteResidual": "acclimate.policy",
@@ -76,6 +78,7 @@ if TYPE_CHECKING:
         Lora,
         SparseChannels,
     )
+    from acclimate.quantize import Int8
     from acclimate.report.survey import survey
 else:
 

@@ -19,6 +19,7 @@ from acclimate.fit import ORDERED, Stage, Wanted, fit, quick_ram_bytes, run_pass
 from acclimate.lower import ENTRIES, Optimizer, decompositions, find_optimizer, lower
 from acclimate.passes import PASSES
 from acclimate.program import Program, verify
+from acclimate.quantize import Int8, quantize
 from acclimate.targets import Target, find_target
 
 
@@ -41,6 +42,7 @@ class Job:
     recompute: str | Sequence[str] = "never"
     page: str = "never"
     features: EntryPoint | None = None
+    quantize: Int8 | None = None
 
     def run(self, *, tried: bool = False) -> Firmware:
         """Captures, lowers and fits the model.
@@ -96,6 +98,9 @@ class Job:
         program = lower(self.name, predict, joint, rule, entries, self.seed, channels)
         stages = [Stage("fold_batch_norm", folded, program)]
         stages += run_passes(PASSES, stages[-1].program)
+        if self.quantize is not None:
+            program, changes = quantize(stages[-1].program, self.quantize)
+            stages.append(Stage("quantize", tuple(changes), verify(program)))
         if self.features is not None:
             added = self.features.add_to(stages[-1].program)
             stages.append(Stage("add_features", (repr(self.features),), verify(added)))
@@ -128,6 +133,7 @@ def compile(
     recompute: str | Sequence[str] = "never",
     page: str = "never",
     features: EntryPoint | None = None,
+    quantize: Int8 | None = None,
 ) -> Firmware:
     """Compiles a model into C that predicts and learns.
 
@@ -155,6 +161,8 @@ def compile(
             `recompute` beside it the cheaper of the two is taken for each activation.
         features: what computes x of the model from sound, as one more function in C:
             `acclimate.data.Mfcc(spec)`.
+        quantize: ac.Int8(calibration=x): frozen layers in front of what learns compute with
+            integers of eight bits; see docs/quantization.md.
 
     Returns:
         Firmware to run, export and report.
@@ -178,6 +186,7 @@ def compile(
         recompute,
         page,
         features,
+        quantize,
     )
     try:
         return job.run()

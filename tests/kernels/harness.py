@@ -72,11 +72,11 @@ class Example:
         return not any(operand.optional and array is None for operand, array in operands)
 
 
-def build(folder: Path, flags: Sequence[str]) -> Path:
+def build(folder: Path, flags: Sequence[str], ops: Sequence[Op] = OPS) -> Path:
     """Compiles all kernels into one shared library."""
-    sources = sorted({op.folder / kernel.source for op in OPS for kernel in in_c(op)})
+    sources = sorted({op.folder / kernel.source for op in ops for kernel in in_c(op)})
     library = folder / "kernels.so"
-    includes = [f"-I{KERNELS}", *(f"-I{folder}" for folder in sorted({op.folder for op in OPS}))]
+    includes = [f"-I{KERNELS}", *(f"-I{folder}" for folder in sorted({op.folder for op in ops}))]
     command = [sys.executable, "-m", "ziglang", "cc", "-std=c99", *WARNINGS, *flags, *includes]
     subprocess.run(
         [*command, "-shared", "-fPIC", *map(str, sources), "-o", str(library)], check=True
@@ -237,7 +237,7 @@ def call(
             outputs.append(heap.copy(base[number]))
         else:
             shape = [resolve(dim, ex.values) for dim in operand.dims]
-            poison = np.nan if operand.dtype == "f32" else 255
+            poison = np.nan if operand.dtype == "f32" else np.iinfo(DTYPES[operand.dtype]).max
             outputs.append(heap.copy(np.full(shape, poison, DTYPES[operand.dtype])))
     updated = [signature.inplace(number) for number in range(len(outputs))]
     kept = [i for i, array in enumerate(inputs) if array is not None and i not in updated]

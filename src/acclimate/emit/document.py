@@ -293,12 +293,17 @@ def _tensor(program: Program, plan: Plan, b: Buffer, values: bool, constants: bo
         type=C_TYPES[b.dtype],
         qualifier="const " if constant else "",
         size=b.length,
-        place=place_of(plan, b.name, constant),
+        place=place_of(plan, b.name, constant) + _alignment(b.dtype),
         role=b.role,
         dtype=b.dtype,
         shape=b.shape,
         lines=_rows(value, b.dtype) if constant or (values and value.any()) else [],
     )
+
+
+def _alignment(dtype: str) -> str:
+    """Of arrays of bytes, which kernels may read in words."""
+    return " __attribute__((aligned(4)))" if dtype in ("s8", "u8") else ""
 
 
 def _rows(value: Array, dtype: str, width: int = 8) -> list[str]:

@@ -29,6 +29,7 @@ DTYPES: Mapping[str, np.dtype[Any]] = {
     "s32": np.dtype(np.int32),
     "s16": np.dtype(np.int16),
     "u8": np.dtype(np.uint8),
+    "s8": np.dtype(np.int8),
     "u1": np.dtype(np.uint8),  # of the bytes that hold the bits
 }
 
@@ -213,6 +214,8 @@ class Op:
             if len(shape) != len(operand.dims):
                 raise ValueError(f"{self.name}: {operand.name}{list(shape)} is not {operand.dims}")
             for dim, size in zip(operand.dims, shape, strict=True):
+                if dim.isdigit():
+                    values.setdefault(dim, int(dim))
                 if "/" in dim:
                     ratios.append((dim, size, operand.name))
                 elif values.setdefault(dim, size) != size:
@@ -250,6 +253,8 @@ class Op:
 
 
 def resolve(dim: str, values: Mapping[str, Any]) -> int:
-    """Size of one dim of a signature: `C` or `C/G`."""
+    """Size of one dim of a signature: `C`, `C/G`, or a number."""
+    if dim.isdigit():
+        return int(dim)
     whole, _, part = dim.partition("/")
     return int(values[whole] // values[part]) if part else int(values[whole])

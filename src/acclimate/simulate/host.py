@@ -23,6 +23,7 @@ _C: Mapping[str, Any] = {
     "s32": ctypes.c_int32,
     "s16": ctypes.c_int16,
     "u8": ctypes.c_uint8,
+    "s8": ctypes.c_int8,
 }
 _ACCESS = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.c_void_p, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_uint32

@@ -42,7 +42,9 @@ class Workload:
         pairs += zip(signature.outputs, call.outputs, strict=True)
         absent = {operand.name for operand, view in pairs if view is None}
         values = call.values()
-        dims = {d.partition("/")[0] for operand, _ in pairs for d in operand.dims}
+        dims = {
+            d.partition("/")[0] for operand, _ in pairs for d in operand.dims if not d.isdigit()
+        }
         names = {*dims, *(f.name for f in fields(call.attrs))} - set(call.op.derived)
         numbers = tuple((name, values[name]) for name in sorted(names))
         return Workload(call.op.name, numbers, tuple(sorted(absent)), call.accumulate)

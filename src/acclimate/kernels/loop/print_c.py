@@ -15,6 +15,7 @@ C_TYPES: Mapping[str, str] = {
     "s32": "int32_t",
     "s16": "int16_t",
     "u8": "uint8_t",
+    "s8": "int8_t",
     "u1": "uint8_t",
 }
 

@@ -35,6 +35,8 @@ class Contraction:
         taps: the terms of the sums.
         result: what becomes of them; with `sums`, each row's sum is stored as well.
         names: operands of a, b, c, bias and rate; empty for none.
+        planes: offsets of b per row, shape [M], where each row has columns of its own; such blocks
+            have one row.
     """
 
     rows: tuple[Numbers, Numbers]
@@ -42,6 +44,7 @@ class Contraction:
     taps: Taps
     result: Result
     names: tuple[str, str, str, str, str]
+    planes: Numbers | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -166,12 +169,13 @@ class _Call:
 
     def start(self, problem: Contraction, start: int) -> Start:
         a, b, c, bias, rate = problem.names
+        item_bytes = problem.result.item_bytes
         return Start(
             self.block,
             (
-                (a, self.a // _WORD),
-                (b, self.b // _WORD),
-                (c, self.c // _WORD),
+                (a, self.a // item_bytes),
+                (b, self.b // item_bytes),
+                (c, self.c // item_bytes),
                 (bias, self.bias // _WORD) if bias else ("NULL", 0),
                 ("", self.rows),
                 ("", self.outer),
@@ -223,25 +227,27 @@ def _calls(
     found = []
     result, rotates = problem.result, choice["rotate"] > 0
     plain = replace(result, sums=False)
-    by_row = _WORD if result.bias == "rows" else 0
-    for group, (step_a, step_c, step), count in _row_walks(problem, rows, choice["rows"]):
+    by_row = result.bias_bytes if result.bias == "rows" else 0
+    for group, steps, count in _row_walks(problem, rows, choice["rows"]):
+        step_a, step_c, step, plane = steps
+        at_plane = 0 if problem.planes is None else int(problem.planes[group[0]])
         a, c = (offsets[group] for offsets in problem.rows)
         form_a, form_c = _relative(a), _relative(c)
         for one in columns:
             (outer, outer_step), (inner, inner_step) = one.outer, one.inner
             b, column, bias = one.first
-            walk = Walk((step_a, step_c, step * by_row), outer_step, inner_step)
+            walk = Walk((step_a, step_c, step * by_row), outer_step, inner_step, plane)
             block = Block(form_a, one.b, form_c, one.c, problem.taps, plain, walk, rotates)
             at_bias = bias + group[0] * by_row
-            at_c = int(c[0]) + column
-            found.append(_Call(block, int(a[0]), b, at_c, at_bias, count, outer, inner))
+            at_c, at_b = int(c[0]) + column, at_plane + b
+            found.append(_Call(block, int(a[0]), at_b, at_c, at_bias, count, outer, inner))
     return found
 
 
 def _sums(problem: Contraction, choice: Choice, rows: range) -> list[_Call]:
     """The calls for the sums of rows."""
     found = []
-    for group, (step_a, step_c, step), count in _row_walks(problem, rows, MOST_ROWS):
+    for group, (step_a, step_c, step, _), count in _row_walks(problem, rows, MOST_ROWS):
         a, c = (offsets[group] for offsets in problem.rows)
         walk = Walk((step_a, step_c, step * _WORD))
         block = Block(
@@ -262,18 +268,20 @@ def _relative(offsets: Numbers) -> tuple[int, ...]:
 
 def _row_walks(
     problem: Contraction, rows: range, most: int
-) -> Iterator[tuple[list[int], tuple[int, int, int], int]]:
-    """Rows of the first block, step (a, c, index) to the next, and number of blocks."""
+) -> Iterator[tuple[list[int], tuple[int, int, int, int], int]]:
+    """Rows of the first block, step (a, c, index, plane of b) to the next, and number of blocks."""
+    planes = np.zeros_like(problem.rows[0]) if problem.planes is None else problem.planes
     groups, at = [], rows.start
     for height in even(len(rows), most) if rows else ():
         groups.append(list(range(at, at + height)))
         at += height
     for height in sorted({len(group) for group in groups}, reverse=True):
         same = [group for group in groups if len(group) == height]
-        places = [(int(problem.rows[0][g[0]]), int(problem.rows[1][g[0]]), g[0]) for g in same]
+        each = (*problem.rows, np.arange(len(planes)), planes)
+        places = [tuple(int(offsets[g[0]]) for offsets in each) for g in same]
         for first, outer, inner, _, step in walks(places):
             for repeat in range(outer):
-                yield same[first + repeat * inner], _three(step), inner
+                yield same[first + repeat * inner], (*_three(step), step[3]), inner
 
 
 def _forms(
@@ -301,12 +309,16 @@ def _merge(
 
     def steps(block: Block) -> int:
         walk = block.walk
-        return sum(any(step) for step in (walk.rows, walk.outer, walk.inner))
+        return sum(any(step) for step in ((*walk.rows, walk.planes), walk.outer, walk.inner))
 
     def covers(other: Block, block: Block) -> bool:
         mine, theirs = block.walk, other.walk
         same = replace(other, walk=mine) == block
-        pairs = ((mine.rows, theirs.rows), (mine.outer, theirs.outer), (mine.inner, theirs.inner))
+        pairs = (
+            ((*mine.rows, mine.planes), (*theirs.rows, theirs.planes)),
+            (mine.outer, theirs.outer),
+            (mine.inner, theirs.inner),
+        )
         return same and all(a == b or not any(a) for a, b in pairs)
 
     best = {}

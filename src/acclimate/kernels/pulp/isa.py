@@ -11,9 +11,11 @@ Source: CV32E40P user manual, instruction set extensions; RI5CY user manual, the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+from acclimate.kernels.pulp.spellings import SPELLINGS
 
 IMMEDIATE = range(-2048, 2048)  # of loads, stores, addi and post-increments
 MOST_LOOP_INSTRUCTIONS = 4094
@@ -29,7 +31,7 @@ class Dialect(StrEnum):
 
 @dataclass(frozen=True)
 class Instruction:
-    """One instruction: a name of `_SPELLINGS` and its operands in the order of their fields."""
+    """One instruction: its name, of RISC-V or `SPELLINGS`, and operands in their fields' order."""
 
     name: str
     operands: tuple[str | int, ...]
@@ -131,37 +133,7 @@ def instructions(nodes: Sequence[Node]) -> Iterator[Instruction]:
             yield node
 
 
-# Names that differ: post-increment by an immediate (!) or a register (!r), index register (+r).
-_SPELLINGS: Mapping[str, Mapping[Dialect, str]] = {
-    "lw!": {
-        Dialect.COREV: ".insn i 0x0b, 2, {0}, {1}, {2}",
-        Dialect.XPULPV2: "p.lw {0}, {2}({1}!)",
-    },
-    "lw!r": {
-        Dialect.COREV: ".insn r 0x2b, 3, 0x02, {0}, {1}, {2}",
-        Dialect.XPULPV2: "p.lw {0}, {2}({1}!)",
-    },
-    "lw+r": {
-        Dialect.COREV: ".insn r 0x2b, 3, 0x06, {0}, {1}, {2}",
-        Dialect.XPULPV2: "p.lw {0}, {2}({1})",
-    },
-    "sw!": {
-        Dialect.COREV: ".insn s 0x2b, 2, {0}, {2}({1})",
-        Dialect.XPULPV2: "p.sw {0}, {2}({1}!)",
-    },
-    "sw!r": {
-        Dialect.COREV: ".insn r 0x2b, 3, 0x12, {2}, {1}, {0}",
-        Dialect.XPULPV2: "p.sw {0}, {2}({1}!)",
-    },
-}
-_MEANINGS = {
-    "lw!": "cv.lw {0}, ({1}), {2}",
-    "lw!r": "cv.lw {0}, ({1}), {2}",
-    "lw+r": "cv.lw {0}, {2}({1})",
-    "sw!": "cv.sw {0}, ({1}), {2}",
-    "sw!r": "cv.sw {0}, ({1}), {2}",
-}
-_OFFSET = frozenset({"lw", "sw", "flw", "fsw"})  # value, offset, pointer
+_OFFSET = frozenset({"lw", "sw", "sb", "flw", "fsw"})  # value, offset, pointer
 
 
 def print_assembly(symbol: str, nodes: Sequence[Node], dialect: Dialect, comment: str) -> str:
@@ -208,10 +180,13 @@ class _Printer:
 
     def instruction(self, node: Instruction) -> None:
         name, operands = node.name, node.operands
-        if name in _SPELLINGS:
-            text = _SPELLINGS[name][self.dialect].format(*operands)
-            meaning = _MEANINGS[name].format(*operands) if self.dialect is Dialect.COREV else ""
-            self.line(text, meaning)
+        if name in SPELLINGS:
+            spelling = SPELLINGS[name]
+            if self.dialect is Dialect.COREV:
+                meaning = spelling.meaning.format(*operands)
+                self.line(spelling.corev.format(*operands), meaning)
+            else:
+                self.line(spelling.xpulpv2.format(*operands))
         elif name in _OFFSET:
             value, offset, pointer = operands
             self.line(f"{name} {value}, {offset}({pointer})")

@@ -3,6 +3,8 @@
 #ifndef AC_PULP_H
 #define AC_PULP_H
 
+#include <string.h>
+
 #include "../ac.h"
 
 /* A function that stays one: inlined into the step, its branches would cost every core stack. */
@@ -79,6 +81,12 @@ static inline void ac_canvas_f32(float *canvas, const float *x, int32_t channels
 static inline void ac_clear_f32(float *x, int32_t n, int32_t core, int32_t cores) {
     const int32_t first = ac_split(n, core, cores);
     ac_set_f32(x + first, ac_split(n, core + 1, cores) - first, 0.0f);
+}
+
+/* The bytes x[0 .. n] = 0. */
+static inline void ac_clear_int8(void *x, int32_t n, int32_t core, int32_t cores) {
+    const int32_t first = ac_split(n, core, cores);
+    memset((uint8_t *)x + first, 0, (size_t)(ac_split(n, core + 1, cores) - first));
 }
 
 /* x[channels, n] = clamp(b[channels]); b may be NULL. */

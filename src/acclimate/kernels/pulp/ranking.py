@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from acclimate.kernels.pulp.contract import MOST_ROWS, Contraction, fitted_tile
 from acclimate.kernels.pulp.core import Core
@@ -28,9 +29,13 @@ def ranked(problems: Sequence[Contraction], core: Core) -> list[tuple[float, Cho
     largest = max(problems, key=lambda p: p.taps.count * p.columns[0].size)
     rows, kind = len(largest.rows[0]), largest.result.kind
     lines, width = largest.shape
-    rotations = (0, 2) if largest.taps.loops[-1][0] >= 4 and core.cores > 1 else (0,)
+    if largest.result.int8:
+        core = replace(core, float_registers=False)
+    streams = largest.taps.loops[-1][0] >= 4 and core.cores > 1 and not largest.result.int8
+    rotations = (0, 2) if streams else (0,)
     scored, seen = [], set()
-    for r, tile in _blocks(rows, lines, width, core):
+    most = 1 if largest.planes is not None else MOST_ROWS
+    for r, tile in _blocks(min(rows, most), lines, width, core):
         for row_parts in _parts(core.cores):
             most_rows = even(-(-rows // row_parts), r)
             cut = (*most_rows, 0, *even(lines, tile[0]), 0, *even(width, tile[1]))
@@ -49,7 +54,7 @@ def ranked(problems: Sequence[Contraction], core: Core) -> list[tuple[float, Cho
 
 def _blocks(rows: int, lines: int, width: int, core: Core) -> Iterator[tuple[int, tuple[int, int]]]:
     free = 32 if core.float_registers else 28  # without the pointers
-    for r in range(1, min(rows, MOST_ROWS) + 1):
+    for r in range(1, rows + 1):
         for q in range(1, min(width, _MOST_COLUMNS) + 1):
             for p in range(1, min(lines, _MOST_COLUMNS) + 1):
                 c = p * q
@@ -80,7 +85,7 @@ def _slots(
         tile: lines and columns of the largest block.
         parts: of the columns.
     """
-    stores = {"set": 1.0, "add": 2.0, "step": 3.0}[result]
+    stores = {"set": 1.0, "add": 2.0, "step": 3.0, "int8": 3.0}[result]
 
     def slots(c: float, taps: int) -> float:
         return sum(

@@ -194,6 +194,9 @@ class _Writer:
         if isinstance(step, Barrier):
             return ("ac_barrier();\n", BARRIER_CYCLES) if self.core.cores > 1 else ("", 0.0)
         starts, slowest = _starts(step, self.choice, self.core)
+        problems = (step,) if isinstance(step, Contraction) else step.problems
+        # Bytes share words: who touches what is told for words alone.
+        self.plain = self.plain and not any(problem.result.int8 for problem in problems)
         self.shared.append(starts)
         return print_starts(starts, self.micros), slowest
 

@@ -21,12 +21,14 @@ class Result:
 
     Args:
         kind: `set`: c = clamp(s + bias); `step`: c = c - rate (s + decay c); `add`:
-            c = (1 - rate decay) c + s, the same with terms that -rate is in already.
+            c = (1 - rate decay) c + s, the same with terms that -rate is in already; `int8`: eight
+            bits of s, see `requantize`.
         lo: lower bound of the clamp.
         hi: upper bound of the clamp.
         decay: L2 weight decay of an update.
         bias: `rows` or `columns`, whose index the bias has; empty for none.
         sums: sums of a over the taps, per row, go where `bias` points, in the same way as c.
+        dtypes: of b and c, where terms are words of four bytes; those of a are s8.
     """
 
     kind: str = "set"
@@ -35,6 +37,22 @@ class Result:
     decay: float = 0.0
     bias: str = ""
     sums: bool = False
+    dtypes: tuple[str, str] = ("f32", "f32")
+
+    @property
+    def int8(self) -> bool:
+        """True if the terms are words of four bytes and results are bytes."""
+        return self.kind == "int8"
+
+    @property
+    def item_bytes(self) -> int:
+        """Of an element of a, b and c."""
+        return 1 if self.int8 else 4
+
+    @property
+    def bias_bytes(self) -> int:
+        """Of what a row or a column has where `bias` points: a float, or bias and shift."""
+        return 8 if self.int8 else 4
 
     @property
     def begins(self) -> bool:
@@ -43,7 +61,7 @@ class Result:
 
     def prepare(self, f: Function, address: str, free: Sequence[str]) -> None:
         """Slots for -rate, and for 1 - rate decay; three free registers for floats."""
-        if self.kind == "set" or (self.kind == "add" and not self.decay):
+        if self.kind in ("set", "int8") or (self.kind == "add" and not self.decay):
             return
         rate, decay, one = free[:3]
         f.fetch(address, "rate")
@@ -78,6 +96,10 @@ class Result:
         zero = "fmv.w.x" if f.core.float_registers else "mv"
         for register in row_sums:
             f.code(zero, register, "x0")
+        if self.int8:
+            for register in [register for row in sums for register in row] if not peeled else ():
+                f.code("mv", register, "x0")
+            return
         if self.bias == "columns":
             for column, register in enumerate(sums[0]):
                 f.code(f.load, register, 4 * column, at)

@@ -8,9 +8,12 @@ from collections.abc import Sequence
 from acclimate.kernels.pulp.function import Function, OutOfRegisters
 from acclimate.kernels.pulp.isa import IMMEDIATE, Code, size
 from acclimate.kernels.pulp.pointers import Offsets, Pointers, Taps
+from acclimate.kernels.pulp.requantize import BYTE_INSTRUCTIONS
 from acclimate.kernels.pulp.result import Result
 
 _MOST_INSTRUCTIONS = 1500  # of one body
+_INSTRUCTION_BYTES = 4
+_AROUND = 16  # instructions of a block of bytes beside those of its sums
 
 
 class Summation:
@@ -54,9 +57,17 @@ class Summation:
         spare = [] if self.float_registers else [*self.values_b, *self.values_a][:2]
         self.count, self.other = (spare + [f.integer() for _ in range(2 - len(spare))])[:2]
         small = len(taps.loops) == 1 and len(taps.a) * len(rows) <= 40
+        small = small and (not result.int8 or self._in_cache(len(rows), len(columns)))
         # A copy of the body for the first tap sets the sums, where it is worth its size.
         self.peeled = bool(columns) and small and not result.begins
         self.last = self.b.order[-1] if columns else 0
+
+    def _in_cache(self, rows: int, columns: int) -> bool:
+        """True if a block of bytes with a copy of its body stays in the instruction cache."""
+        room = self.f.core.icache_bytes // _INSTRUCTION_BYTES
+        body = len(self.taps.a) * (rows * columns + rows + columns)
+        copies = 1 if self.taps.loops[0][0] == 1 else 2
+        return not room or copies * body + rows * columns * BYTE_INSTRUCTIONS + _AROUND <= room
 
     @property
     def nested(self) -> bool:
@@ -196,7 +207,10 @@ class Summation:
 
     def _multiply(self, code: Code, total: str, a: str, b: str, first: bool, waiting: str) -> None:
         """total += a b; the first tap sets it to a b, or to a b plus the bias in `waiting`."""
-        if first and not self.result.bias:
+        if self.result.int8:
+            signs = "s" if self.result.dtypes[0] == "s8" else "u"
+            code(f"dot{signs}" if first else f"sdot{signs}", total, b, a)
+        elif first and not self.result.bias:
             code("fmul.s", total, a, b)
         else:
             code("fmadd.s", total, a, b, waiting if first and self.result.bias == "rows" else total)

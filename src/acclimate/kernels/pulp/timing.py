@@ -11,7 +11,7 @@ from acclimate.kernels.pulp.isa import HardwareLoop, Instruction, Label, Node, s
 
 _INSTRUCTION_BYTES, _LINE_BYTES = 4, 16
 _LOADS = frozenset({"lw", "flw", "lw!", "lw!r", "lw+r"})
-_STORES = frozenset({"sw", "fsw", "sw!", "sw!r"})
+_STORES = frozenset({"sw", "sb", "fsw", "sw!", "sw!r"})
 _JUMPS = frozenset({"j", "ret"})
 _BRANCHES = frozenset({"bnez", "beqz", "bne", "blt"})
 
