@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ import acclimate as ac
 from acclimate.cli.app import app
 from acclimate.errors import BadOption, DoesNotFit
 from acclimate.estimate import entry_cycles
+from acclimate.plan import Team, with_teams
+from acclimate.plan.team import share_work
 from acclimate.report.choices import find_choice
 from acclimate.report.front import pareto_front
 from acclimate.report.points import Survey
@@ -289,12 +292,19 @@ def test_plan_tells_how_many_choices_are_done() -> None:
 def test_plan_shares_out_no_work_and_checks_the_model_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    checked = []
-    monkeypatch.setattr("acclimate.plan.plan.share_work", None)
+    checked, shared = [], []
+    module = sys.modules[with_teams.__module__]  # the package has a function of its name
+    whole = share_work
+
+    def share(*args: Any) -> Team:
+        shared.append(args[-1])
+        return whole(*args)
+
+    monkeypatch.setattr(module, "share_work", share)
     monkeypatch.setattr("acclimate.capture.check_model", lambda *_: checked.append(1))
     budget = {"l1": "4kB"}
     found = ac.survey(network(), example=EXAMPLE, target="pulp-cluster", budget=budget)
-    assert len(checked) == 1 and found.front
+    assert len(checked) == 1 and found.front and set(shared) == {1}
     monkeypatch.undo()
     cost, firmware = found["all"].cost, found["all"].compile()
     assert cost and firmware.stages[-1].name == "stream"
