@@ -17,8 +17,7 @@ def measure_ranges(
 ) -> dict[str, float]:
     """The largest magnitude of every buffer that the calls read or write.
 
-    The maximum, not a percentile: a clipped activation is an error without bound, and on keyword
-    spotting percentiles gained nothing (docs/quantization.md).
+    The maximum, since a clipped activation is an error without bound.
 
     Args:
         program: whose float values are measured.
