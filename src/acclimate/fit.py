@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from acclimate.errors import DoesNotFit
+from acclimate.errors import DoesNotFit, NoSchedule
 from acclimate.estimate import entry_cycles
 from acclimate.passes import LATE_PASSES, Pass
 from acclimate.plan import Plan, arrange, order_calls, plan, put, with_teams
@@ -19,6 +19,7 @@ from acclimate.tune.code_size import spare_code
 
 ORDERED = "order_calls"  # the first stage that depends on the target
 _ALIGN_BYTES = 8  # of an arena, and of a tensor that lies outside
+_ATTEMPTS = 4  # to trade cycles for RAM beside tiles
 _PORT_BYTES = 768  # of the fast memory: what a port keeps of the copies that are under way
 
 
@@ -107,11 +108,8 @@ def _fit(program: Program, wanted: Wanted) -> tuple[list[Stage], Plan]:
     stages += _recomputed(stages[-1].program, wanted)
     whole = prune(stages[-1].program)
     room = _fast_room(target, limits)
-    if room is not None and _wanted_bytes(whole) > room:
-        # Without the late passes: a loop that overwrites its input ties calls to their order.
-        again = _recomputed(ordered, wanted)
-        stages = [stages[0], *again]
-        return _streamed(prune(stages[-1].program), stages, wanted, room - _PORT_BYTES)
+    if room is not None and (_wanted_bytes(whole) > room or whole.l3_bytes):
+        return _fit_tiles(ordered, stages[0], wanted, room - _PORT_BYTES)
     stages[-1] = replace(stages[-1], program=whole)
     placed = plan(
         whole,
@@ -124,14 +122,44 @@ def _fit(program: Program, wanted: Wanted) -> tuple[list[Stage], Plan]:
     return stages, placed
 
 
-def _recomputed(program: Program, wanted: Wanted) -> list[Stage]:
-    """The stage that trades cycles for RAM, if it is wanted."""
+def _fit_tiles(
+    ordered: Program, first: Stage, wanted: Wanted, room: int
+) -> tuple[list[Stage], Plan]:
+    """Tiles for the fast memory, after the stage that trades cycles for RAM of the outer one.
+
+    That stage comes first, and knows neither which calls are computed tile by tile together nor how
+    much code the tiles take. Where less fits than it thought it is asked for less.
+    """
+    spare, joined = 0, True
+    for _ in range(_ATTEMPTS):
+        # Without the late passes: a loop that overwrites its input ties calls to their order.
+        try:
+            again = _recomputed(ordered, wanted, spare)
+        except NoSchedule:
+            if not spare or not joined:
+                raise
+            spare, joined = 0, False
+            again = _recomputed(ordered, wanted, spare)
+        program = prune(again[-1].program if again else ordered)
+        tiled = _streamed(program, wanted, room, joined)
+        if tiled.short_bytes <= 0 or not again:
+            break
+        spare += tiled.short_bytes
+    ram, memories, limits = wanted.limits.get("ram"), wanted.target.memories, wanted.limits
+    last = tiled.stage.program
+    placed = put(last, tiled.plan, ram_bytes=ram, memories=memories, limits=limits)
+    return [first, *again, tiled.stage], placed
+
+
+def _recomputed(program: Program, wanted: Wanted, spare: int = 0) -> list[Stage]:
+    """The stage that trades cycles for RAM, if it is wanted; `spare` bytes stay free."""
     if not wanted.saving.wanted:
         return []
     whole, target, limits = prune(program), wanted.target, wanted.limits
     room, outer = _fast_room(target, limits), None
-    if room is not None and wanted.saving.recompute == "auto" and _wanted_bytes(whole) > room:
-        outer = _usable([memory for memory in target.memories if memory.writable][1], limits)
+    asked = "auto" in (wanted.saving.recompute, wanted.saving.page)
+    if room is not None and asked and _wanted_bytes(whole) > room:
+        outer = _usable(target.memories[1], limits) - spare
     changed, schedule = save_ram(
         whole,
         target,
@@ -160,19 +188,32 @@ def _check_time(program: Program, placed: Plan, wanted: Wanted) -> None:
             )
 
 
-def _streamed(
-    whole: Program, stages: Sequence[Stage], wanted: Wanted, room: int
-) -> tuple[list[Stage], Plan]:
+@dataclass(frozen=True)
+class _Tiled:
+    """A program in tiles.
+
+    Args:
+        stage: with the program.
+        plan: offsets in the arenas; nothing has its memory yet.
+        short_bytes: by which the outer memory is too small for it, data or code.
+    """
+
+    stage: Stage
+    plan: Plan
+    short_bytes: int
+
+
+def _streamed(whole: Program, wanted: Wanted, room: int, joined: bool) -> _Tiled:
     """Tiles for the fast memory; with less of it where packing leaves gaps."""
     target, seconds = wanted.target, wanted.solver_seconds
-    fast = target.memories[0].name
+    fast, outer = (memory.name for memory in target.memories[:2])
     if room < 0:
         raise DoesNotFit(
             f"{whole.name} may take {room + _PORT_BYTES} B of {fast}; copies alone need"
             f" {_PORT_BYTES} B",
             hint=f"--budget {fast}=4kB",
         )
-    streaming = Streaming(whole, target, room)
+    streaming = Streaming(whole, target, room, joined=joined)
     room -= room % _ALIGN_BYTES
     budget, least = room, _ALIGN_BYTES
     while True:
@@ -184,13 +225,11 @@ def _streamed(
             break
         # Other stays and tiles may leave the same gap: every turn gives up twice as much.
         budget, least = budget - max(over, least), 2 * least
-    outer = target.memories[-1].name
     used = _aligned(placed.arenas.get(outer, 0)) + _static_bytes(tiled, outer)
-    tiled, smaller = spare_code(tiled, target, used)
+    tiled, smaller, short = spare_code(tiled, target, used)
+    short = max(short, used - _usable(target.memory(outer), wanted.limits))
     placed = with_teams(verify(tiled), placed, target.cores)
-    ram, memories, limits = wanted.limits.get("ram"), target.memories, wanted.limits
-    placed = put(tiled, placed, ram_bytes=ram, memories=memories, limits=limits)
-    return [*stages, Stage("stream", (*changes, *smaller), tiled)], placed
+    return _Tiled(Stage("stream", (*changes, *smaller), tiled), placed, short)
 
 
 def run_passes(passes: Sequence[Pass], program: Program) -> list[Stage]:

@@ -272,8 +272,8 @@ def _step(name: str, machine: Target) -> ClusterRow:
     return _row(name, run_step(name, firmware), macs, machine, "whole")
 
 
-def compile_step(name: str, target: str | Target) -> Firmware:
-    """The training step of a network for a device."""
+def compile_step(name: str, target: str | Target, page: str = "never") -> Firmware:
+    """The training step of a network for a device; `page` as for `compile`."""
     case = REGISTRY[name]
     model, x, y = example_of(case)
     return acclimate.compile(
@@ -284,6 +284,7 @@ def compile_step(name: str, target: str | Target) -> Firmware:
         target=target,
         entries=("train",),
         name=name,
+        page=page,
     )
 
 

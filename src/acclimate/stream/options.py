@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from acclimate.kernels.copy.op import Copy
 from acclimate.program import Buffer, Call
 from acclimate.stream.cost import GAP_CYCLES, MEET_CYCLES, START_CYCLES, TILE_CYCLES, Costs
 from acclimate.stream.tiling import Stream, Tiling, Unit, tilings
@@ -161,6 +162,8 @@ class Options:
         return _key(unit), frozenset(used & inner)
 
     def _all(self, unit: Unit, inner: Set[str]) -> list[Option]:
+        if any(isinstance(call.attrs, Copy) for call in unit):
+            return []  # between l2 and l3: the fast memory has no part in it
         for crossed in (False, True):  # two dims are cut only where one is not enough
             found = [
                 o for form in self._forms_of(unit, crossed) for o in self._at(form, unit, inner)

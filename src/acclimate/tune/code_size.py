@@ -31,7 +31,7 @@ _START_BYTES = 36
 _PRICES = (0.3, 0.5, 0.7, 1.0, 1.4, 2.0)  # cycles that a byte less may cost, tried in this order
 
 
-def spare_code(program: Program, target: Target, used_bytes: int) -> tuple[Program, list[str]]:
+def spare_code(program: Program, target: Target, used_bytes: int) -> tuple[Program, list[str], int]:
     """Takes kernels with less code if code and data would not fit the memory that they share.
 
     Args:
@@ -40,27 +40,29 @@ def spare_code(program: Program, target: Target, used_bytes: int) -> tuple[Progr
         used_bytes: of that memory, for arena and static tensors.
 
     Returns:
-        The program, and what was decided, a line; none where nothing had to change.
+        The program; what was decided, a line, none where nothing had to change; and by how many
+        bytes it is too large all the same, by estimate.
     """
     memory = target.memories[-1]
     if not memory.writable:
-        return program, []
+        return program, [], 0
     inputs = (b for b in program.buffers.values() if b.role.external)
     room = memory.size_bytes - used_bytes - sum(b.size_bytes for b in inputs)
     room -= _CALL_BYTES * len(list(program.calls()))
     choices = _Choices.of(program, target)
     before = choices.code_bytes()
     if before <= room:
-        return program, []
+        return program, [], 0
     for price in _PRICES:
         choices.take(price)
         if choices.code_bytes() <= room:
             break
     after = choices.code_bytes()
+    over = max(0, after - room)
     if after == before:
-        return program, []
+        return program, [], over
     change = f"kernels of {before:,} B take {after:,} B: {memory.name} holds code too"
-    return choices.applied(program), [change]
+    return choices.applied(program), [change], over
 
 
 @dataclass
