@@ -7,18 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from acclimate.errors import DoesNotFit, NoSchedule
-from acclimate.estimate import entry_cycles
+from acclimate.estimate import call_cost, entry_cycles
 from acclimate.passes import LATE_PASSES, Pass
 from acclimate.plan import Plan, arrange, order_calls, plan, put, with_teams
 from acclimate.program import Program, prune, verify
 from acclimate.recompute import Saving, save_ram
-from acclimate.stream import Streaming
+from acclimate.stream import Streaming, begin_early
 from acclimate.targets import Memory, Target
 from acclimate.tune import select_kernels
-from acclimate.tune.code_size import spare_code
+from acclimate.tune.code_size import room_beside_code, spare_code
 
 ORDERED = "order_calls"  # the first stage that depends on the target
 _ALIGN_BYTES = 8  # of an arena, and of a tensor that lies outside
+_EARLY_SHARES = (1.0, 0.9, 0.8)  # of the room for copies that begin early: packing leaves holes
 _ATTEMPTS = 4  # to trade cycles for RAM beside tiles
 _PORT_BYTES = 768  # of the fast memory: what a port keeps of the copies that are under way
 
@@ -225,6 +226,16 @@ def _streamed(whole: Program, wanted: Wanted, room: int, joined: bool) -> _Tiled
             break
         # Other stays and tiles may leave the same gap: every turn gives up twice as much.
         budget, least = budget - max(over, least), 2 * least
+    if target.l3 is not None and tiled.l3_bytes:
+        size = min(_usable(target.memory(outer), wanted.limits), room_beside_code(tiled, target))
+        rooms[outer] = size - _static_bytes(tiled, outer)
+        for share in _EARLY_SHARES:
+            most = int(share * rooms[outer])
+            early = begin_early(tiled, target.l3, call_cost(target), outer, most)
+            packed = arrange(early, seconds=seconds, rooms=rooms)
+            if all(_aligned(packed.arenas.get(name, 0)) <= rooms[name] for name in rooms):
+                tiled, placed = early, packed
+                break
     used = _aligned(placed.arenas.get(outer, 0)) + _static_bytes(tiled, outer)
     tiled, smaller, short = spare_code(tiled, target, used)
     short = max(short, used - _usable(target.memory(outer), wanted.limits))

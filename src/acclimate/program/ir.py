@@ -14,7 +14,6 @@ from acclimate.kernels.op import Array, Kernel, Op, Shape, bytes_of, pick
 from acclimate.kernels.pulp.work import Choice, Work
 from acclimate.program.view import View
 
-
 _L3_ALIGN_BYTES = 8
 
 

@@ -2,7 +2,6 @@
 """Less RAM for more cycles: activations that are computed again or wait in a slower memory."""
 
 from acclimate.recompute.apply import apply_schedule
-from acclimate.recompute.early import begin_early
 from acclimate.recompute.graph import Graph, build_graph, estimate_cycles
 from acclimate.recompute.recompute import recompute
 from acclimate.recompute.save import Saving, can_page, save_ram
@@ -25,7 +24,6 @@ __all__ = [
     "Stage",
     "Step",
     "apply_schedule",
-    "begin_early",
     "build_graph",
     "can_page",
     "estimate_cycles",

@@ -18,7 +18,7 @@ from acclimate.kernels.pulp.core import Core
 from acclimate.kernels.pulp.isa import size
 from acclimate.kernels.pulp.work import Choice, Work
 from acclimate.program import Call, Program
-from acclimate.targets import Target
+from acclimate.targets import Memory, Target
 from acclimate.tune.cache import find_record
 from acclimate.tune.select import fitting
 from acclimate.tune.workload import Workload, machine_name, request_of
@@ -46,9 +46,7 @@ def spare_code(program: Program, target: Target, used_bytes: int) -> tuple[Progr
     memory = target.memories[-1]
     if not memory.writable:
         return program, [], 0
-    inputs = (b for b in program.buffers.values() if b.role.external)
-    room = memory.size_bytes - used_bytes - sum(b.size_bytes for b in inputs)
-    room -= _CALL_BYTES * len(list(program.calls()))
+    room = _kernel_room(program, memory) - used_bytes
     choices = _Choices.of(program, target)
     before = choices.code_bytes()
     if before <= room:
@@ -63,6 +61,22 @@ def spare_code(program: Program, target: Target, used_bytes: int) -> tuple[Progr
         return program, [], over
     change = f"kernels of {before:,} B take {after:,} B: {memory.name} holds code too"
     return choices.applied(program), [change], over
+
+
+def room_beside_code(program: Program, target: Target) -> int:
+    """Bytes for arena and static tensors in the memory that holds code too, with these kernels."""
+    works = {str(Workload.of(call)): call.work for call in program.calls() if call.work}
+    core = Core.of(target)
+    micros: set[Any] = {micro for work in works.values() for micro in work.micros}
+    code = sum(_bytes(micro, core) for micro in micros) + sum(map(_starts_bytes, works.values()))
+    return _kernel_room(program, target.memories[-1]) - code
+
+
+def _kernel_room(program: Program, memory: Memory) -> int:
+    """Bytes of a memory without the caller's data and the code that calls kernels."""
+    inputs = (b for b in program.buffers.values() if b.role.external)
+    taken = sum(b.size_bytes for b in inputs) + _CALL_BYTES * len(list(program.calls()))
+    return memory.size_bytes - taken
 
 
 @dataclass

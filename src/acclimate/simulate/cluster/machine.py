@@ -47,7 +47,8 @@ class _Config(ctypes.Structure):
         (name, ctypes.c_uint32)
         for name in (
             "cores", "l1_bytes", "l2_bytes", "banks", "l2_latency", "fpus", "icache_bytes",
-            "icache_miss", "dma_bytes", "dma_queue", "check_races", "l3_bytes", "l3_setup", "l3_rate",
+            "icache_miss", "dma_bytes", "dma_queue", "check_races", "l3_bytes", "l3_setup",
+            "l3_rate",
         )
     ]  # fmt: skip
 
@@ -65,7 +66,8 @@ class _Outcome(ctypes.Structure):
 
 
 (
-    _RUNNING, _DONE, _TRAP, _OUTSIDE, _WRITES_CODE, _STACK, _LOOP, _RACE, _DEADLOCK, _DMA, _UDMA, _IN_L3,
+    _RUNNING, _DONE, _TRAP, _OUTSIDE, _WRITES_CODE, _STACK, _LOOP, _RACE, _DEADLOCK, _DMA, _UDMA,
+    _IN_L3,
 ) = range(12)  # fmt: skip
 
 
@@ -245,9 +247,9 @@ class Machine:
         if outcome.status == _IN_L3:
             verb = "writes to" if outcome.value else "reads from"
             return SimulationFault(
-                f"the program {verb} address {address} of l3, which only copies from and to l2 reach",
+                f"the program {verb} address {address} of l3, which no core and no DMA reaches",
                 where=where,
-                hint="ac_l3_in brings data to l2, ac_l3_out takes them away",
+                hint="ac_l3_in copies data to l2, ac_l3_out takes them away",
             )
         if outcome.status == _UDMA:
             text = (
