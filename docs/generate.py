@@ -177,7 +177,9 @@ def targets() -> str:
 
 
 def _target_row(target: Target) -> str:
-    memories = "<br>".join(f"{m.name} {size_text(m.size_bytes)}" for m in target.memories)
+    sizes = [(memory.name, memory.size_bytes) for memory in target.memories]
+    sizes += [("l3", target.l3.size_bytes)] if target.l3 else []
+    memories = "<br>".join(f"{name} {size_text(size)}" for name, size in sizes)
     cells = (
         f"[{target.name}](#{target.name})",
         _cell(target.description),

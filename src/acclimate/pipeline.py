@@ -144,14 +144,17 @@ def compile(
 
 def _with_policies(error: DoesNotFit, job: Job) -> DoesNotFit:
     """The error with policies that would fit in its hint, if there are any."""
-    from acclimate.policy import fitting_policies  # upwards, for those whose program is too large
+    # Upwards, for those whose program is too large.
+    from acclimate.policy import fitting_policies, paged_bytes
 
     # A share of its own arena is no limit that another policy could meet.
     shared = any(isinstance(x, str) and is_share(x) for x in (job.recompute, job.page))
     found = () if shared else fitting_policies(job)
-    if not found:
+    paged = 0 if shared else paged_bytes(job)
+    if not found and not paged:
         return error
-    lines = [f"update=ac.{policy!r}  # {size:,} B of RAM" for policy, size in found]
+    lines = [f"page='auto'  # the same step, {paged:,} B of it wait in l3"] if paged else []
+    lines += [f"update=ac.{policy!r}  # {size:,} B of RAM" for policy, size in found]
     hint = "\n      ".join([*lines, f"or: {error.hint}"])
     return type(error)(error.what, found=error.found, where=error.where, hint=hint)
 

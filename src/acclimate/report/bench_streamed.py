@@ -94,10 +94,11 @@ def measure_streamed(name: str, machine: Target) -> StreamedRow:
 
 
 def moved_bytes(firmware: Firmware, *, inward: bool) -> int:
-    """Bytes that the copies of a training step move into the fast memory, or out of it."""
+    """Bytes that the DMA moves into the fast memory in a training step, or out of it."""
     total = 0
     for call in firmware.program.entries["train"].calls:
-        if isinstance(call.attrs, Copy) and call.attrs.inward == inward:
+        copy = isinstance(call.attrs, Copy) and not firmware.program.copies_l3(call)
+        if copy and call.attrs.inward == inward:
             total += sum(
                 view.size * DTYPES[firmware.program.buffers[view.buffer].dtype].itemsize
                 for view in call.writes
