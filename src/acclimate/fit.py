@@ -126,10 +126,27 @@ def _fit(program: Program, wanted: Wanted) -> tuple[list[Stage], Plan]:
 def _fit_tiles(
     ordered: Program, first: Stage, wanted: Wanted, room: int
 ) -> tuple[list[Stage], Plan]:
-    """Tiles for the fast memory, after the stage that trades cycles for RAM of the outer one.
+    """Tiles for the fast memory, and less of the outer one where that is asked for."""
+    again: list[Stage] = []
+    tiled: _Tiled | None = None
+    outer = _usable(wanted.target.memories[1], wanted.limits)
+    roomy = _wanted_bytes(prune(ordered)) <= room + outer and "ram" not in wanted.limits
+    if not wanted.saving.wanted or (wanted.saving.optional and roomy):
+        tiled = _streamed(prune(ordered), wanted, room)
+    if tiled is None or (tiled.short_bytes > 0 and wanted.saving.wanted):
+        again, tiled = _saved_tiles(ordered, wanted, room)
+    ram, memories, limits = wanted.limits.get("ram"), wanted.target.memories, wanted.limits
+    last = tiled.stage.program
+    placed = put(last, tiled.plan, ram_bytes=ram, memories=memories, limits=limits)
+    return [first, *again, tiled.stage], placed
+
+
+def _saved_tiles(ordered: Program, wanted: Wanted, room: int) -> tuple[list[Stage], _Tiled]:
+    """Tiles after the stage that trades cycles for RAM of the outer memory.
 
     That stage comes first, and knows neither which calls are computed tile by tile together nor how
-    much code the tiles take. Where less fits than it thought it is asked for less.
+    much code the tiles take. Where less fits than it thought, it is asked for less, and where it
+    cannot do that, every call is cut alone.
     """
     spare, joined = 0, True
     for _ in range(_ATTEMPTS):
@@ -140,16 +157,13 @@ def _fit_tiles(
             if not spare or not joined:
                 raise
             spare, joined = 0, False
-            again = _recomputed(ordered, wanted, spare)
+            again = _recomputed(ordered, wanted)
         program = prune(again[-1].program if again else ordered)
         tiled = _streamed(program, wanted, room, joined)
         if tiled.short_bytes <= 0 or not again:
             break
         spare += tiled.short_bytes
-    ram, memories, limits = wanted.limits.get("ram"), wanted.target.memories, wanted.limits
-    last = tiled.stage.program
-    placed = put(last, tiled.plan, ram_bytes=ram, memories=memories, limits=limits)
-    return [first, *again, tiled.stage], placed
+    return again, tiled
 
 
 def _recomputed(program: Program, wanted: Wanted, spare: int = 0) -> list[Stage]:
@@ -204,7 +218,7 @@ class _Tiled:
     short_bytes: int
 
 
-def _streamed(whole: Program, wanted: Wanted, room: int, joined: bool) -> _Tiled:
+def _streamed(whole: Program, wanted: Wanted, room: int, joined: bool = True) -> _Tiled:
     """Tiles for the fast memory; with less of it where packing leaves gaps."""
     target, seconds = wanted.target, wanted.solver_seconds
     fast, outer = (memory.name for memory in target.memories[:2])

@@ -35,6 +35,11 @@ class Saving:
         return (self.recompute, self.page) != ("never", "never")
 
     @property
+    def optional(self) -> bool:
+        """True if nothing need be saved where everything fits."""
+        return self.percent is None and not self.modules
+
+    @property
     def modules(self) -> tuple[str, ...]:
         """Of the user's model, whose activations are dropped."""
         return () if isinstance(self.recompute, str) else self.recompute
