@@ -88,16 +88,17 @@ icache_bytes = { value = 512, source = "..." }      # per core, a multiple of 64
 icache_miss_cycles = { value = 8, source = "..." }  # 0 only for an ideal cache
 ```
 
-A cluster may have a third memory behind both, such as a RAM on a serial bus. No core reads it; activations wait there
-where `l2` is too small ([memories.md](memories.md)). Of the targets here `gap9` has one, that of its evaluation kit.
-`vega` has none: its 4 MB of MRAM keep their contents and are for weights and code. Any other is a table more:
+A cluster may have a third memory behind both, such as a RAM on a serial bus. No core reads it;
+activations wait there where `l2` is too small ([memories.md](memories.md)). Of the targets here
+`gap9` has one, that of its evaluation kit. `vega` has none: its 4 MB of MRAM are for what stays, such
+as weights and code. Any other cluster gets one with a further table:
 
 ```toml
 [l3]
-size_bytes = { value = 8388608, source = "..." } # at most 64 MiB
+size_bytes = { value = 8388608, source = "..." }  # at most 64 MiB
 reserved_bytes = { value = 0, source = "..." }
-setup_cycles = { value = 500, source = "..." }   # of each copy before its first byte
-bytes_per_cycle = { value = 0.9, source = "..." } # of a copy in either direction; one runs at a time
+setup_cycles = { value = 500, source = "..." }    # of each copy before its first byte
+bytes_per_cycle = { value = 0.9, source = "..." } # of a copy either way; one runs at a time
 ```
 """
 

@@ -79,10 +79,14 @@ def bench_streamed(
 
 
 def measure_streamed(name: str, machine: Target) -> StreamedRow:
-    """Measures one row, and the step in L1 where that does not take too long."""
-    for memory, size in _MEMORIES.get(name, {}).items():
-        machine = machine.with_memory(memory, size)
-    firmware = compile_step(name, machine)
+    """Measures one row, and the step in L1 where that does not take too long.
+
+    A machine with an L3 keeps its memories: what L2 does not hold waits there.
+    """
+    if machine.l3 is None:
+        for memory, size in _MEMORIES.get(name, {}).items():
+            machine = machine.with_memory(memory, size)
+    firmware = compile_step(name, machine, page="never" if machine.l3 is None else "auto")
     cycles, macs = run_step(name, firmware), step_macs(firmware)
     resident = measure_row(name, machine).cycles if macs <= WHOLE_MACS else None
     return StreamedRow(
