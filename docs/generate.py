@@ -90,8 +90,8 @@ icache_miss_cycles = { value = 8, source = "..." }  # 0 only for an ideal cache
 
 A cluster may have a third memory behind both, such as a RAM on a serial bus. No core reads it;
 activations wait there where `l2` is too small ([memories.md](memories.md)). Of the targets here
-`gap9` has one, that of its evaluation kit. `vega` has none: its 4 MB of MRAM are for what stays, such
-as weights and code. Any other cluster gets one with a further table:
+`gap9` has one, that of its evaluation kit. `vega` has none: its 4 MB of MRAM are for what stays,
+such as weights and code. Any other cluster gets one with a further table:
 
 ```toml
 [l3]

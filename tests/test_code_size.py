@@ -17,7 +17,7 @@ from acclimate.kernels.pulp.isa import size
 from acclimate.plan.channels import Channels
 from acclimate.program import Program
 from acclimate.targets import find_target
-from acclimate.tune.code_size import spare_code
+from acclimate.tune.code_size import room_beside_code, spare_code
 
 _CLUSTER = find_target("pulp-cluster")
 
@@ -50,12 +50,17 @@ def firmware() -> ac.Firmware:
 
 
 def test_code_stays_where_there_is_room_for_it(firmware: ac.Firmware) -> None:
-    same, changes = spare_code(firmware.program, _CLUSTER, 0)
-    assert same is firmware.program and changes == []
+    most = room_beside_code(firmware.program, _CLUSTER)
+    assert 0 < most < _CLUSTER.memory("l2").size_bytes - _code_bytes(firmware.program)
+    same, changes, over = spare_code(firmware.program, _CLUSTER, most)
+    assert same is firmware.program and (changes, over) == ([], 0)
+    assert spare_code(firmware.program, _CLUSTER, most + 1)[0] is not firmware.program
 
 
 def test_kernels_take_less_code_where_memory_is_short(firmware: ac.Firmware) -> None:
-    small, changes = spare_code(firmware.program, _CLUSTER, _CLUSTER.memory("l2").size_bytes)
+    size = _CLUSTER.memory("l2").size_bytes
+    small, changes, over = spare_code(firmware.program, _CLUSTER, size)
+    assert over > _code_bytes(small)  # and the calls of the kernels, and the caller's data
     assert _code_bytes(small) < 0.7 * _code_bytes(firmware.program)
     assert re.fullmatch(r"kernels of [\d,]+ B take [\d,]+ B: l2 holds code too", *changes)
     pairs = zip(firmware.program.calls(), small.calls(), strict=True)

@@ -240,21 +240,31 @@ def _streamed(whole: Program, wanted: Wanted, room: int, joined: bool = True) ->
             break
         # Other stays and tiles may leave the same gap: every turn gives up twice as much.
         budget, least = budget - max(over, least), 2 * least
-    if target.l3 is not None and tiled.l3_bytes:
-        size = min(_usable(target.memory(outer), wanted.limits), room_beside_code(tiled, target))
-        rooms[outer] = size - _static_bytes(tiled, outer)
-        for share in _EARLY_SHARES:
-            most = int(share * rooms[outer])
-            early = begin_early(tiled, target.l3, call_cost(target), outer, most)
-            packed = arrange(early, seconds=seconds, rooms=rooms)
-            if all(_aligned(packed.arenas.get(name, 0)) <= rooms[name] for name in rooms):
-                tiled, placed = early, packed
-                break
+    if tiled.l3_bytes:
+        tiled, placed = _begun_early(tiled, placed, wanted, rooms)
     used = _aligned(placed.arenas.get(outer, 0)) + _static_bytes(tiled, outer)
     tiled, smaller, short = spare_code(tiled, target, used)
     short = max(short, used - _usable(target.memory(outer), wanted.limits))
     placed = with_teams(verify(tiled), placed, target.cores)
     return _Tiled(Stage("stream", (*changes, *smaller), tiled), placed, short)
+
+
+def _begun_early(
+    tiled: Program, placed: Plan, wanted: Wanted, rooms: Mapping[str, int]
+) -> tuple[Program, Plan]:
+    """Copies out of l3 before the calls that they can run beside, if packing finds them room."""
+    target, seconds = wanted.target, wanted.solver_seconds
+    assert target.l3 is not None
+    outer = target.memories[1]
+    size = min(_usable(outer, wanted.limits), room_beside_code(tiled, target))
+    rooms = {**rooms, outer.name: size - _static_bytes(tiled, outer.name)}
+    for share in _EARLY_SHARES:
+        most = int(share * rooms[outer.name])
+        early = begin_early(tiled, target.l3, call_cost(target), outer.name, most)
+        packed = arrange(early, seconds=seconds, rooms=rooms)
+        if all(_aligned(packed.arenas.get(name, 0)) <= rooms[name] for name in rooms):
+            return early, packed
+    return tiled, placed
 
 
 def run_passes(passes: Sequence[Pass], program: Program) -> list[Stage]:
