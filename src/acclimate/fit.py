@@ -172,7 +172,8 @@ def _recomputed(program: Program, wanted: Wanted, spare: int = 0) -> list[Stage]
         return []
     whole, target, limits = prune(program), wanted.target, wanted.limits
     room, outer = _fast_room(target, limits), None
-    asked = "auto" in (wanted.saving.recompute, wanted.saving.page)
+    pages = wanted.saving.page == "auto" and target.l3 is not None
+    asked = pages or wanted.saving.recompute == "auto"
     if room is not None and asked and _wanted_bytes(whole) > room:
         outer = _usable(target.memories[1], limits) - spare
     changed, schedule = save_ram(
