@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import sys
 
-import torch
-
 import acclimate as ac
-from acclimate.estimate import entry_cycles
 from acclimate.models import REGISTRY
+from acclimate.report.bench import example_of
+from acclimate.report.measure import step_cycles_both
 
 ROWS = (
     "dscnn_s@gap9", "dscnn_xs@gap9", "dscnn_xs@gap9:l1=16kB", "ae_tiny@gap9", "har_cnn@gap9",
@@ -31,19 +30,12 @@ def row(text: str) -> str:
     target, _, limits = place.partition(":")
     budget = dict(part.split("=") for part in limits.split(",")) if limits else None
     case = REGISTRY[name]
-    torch.manual_seed(0)
-    kind, size = case.target
-    x = torch.randn(1, *case.input_shape)
-    y = torch.randint(0, size, (1,)) if kind == "class" else torch.randn(1, *size)
+    model, x, y = example_of(case)
     firmware = ac.compile(
-        case.build().eval(), example=(x, y), loss=case.loss, target=target, budget=budget,
+        model, example=(x, y), loss=case.loss, target=target, budget=budget,
         entries=("train",),
     )  # fmt: skip
-    program = firmware.program
-    guess = entry_cycles(program, program.entries["train"], firmware.plan, firmware.target)
-    device = firmware.run()
-    device.train(x.numpy(), y.numpy())
-    counted: int = device.cycles  # type: ignore[attr-defined]  # every simulator counts them
+    guess, counted = step_cycles_both(firmware, (x, y))
     where = f"{target} {limits}".strip()
     return f"| {name} | {where} | {guess:,} | {counted:,} | {guess / counted:.2f} |"
 

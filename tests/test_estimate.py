@@ -13,8 +13,11 @@ from acclimate.estimate import call_cost, entry_cycles
 from acclimate.estimate.rates import Rate, _tables, rate_of, write_text
 from acclimate.kernels import OPS
 from acclimate.kernels.pulp.core import Core
-from acclimate.kernels.pulp.isa import Code, Label, cycles, size
+from acclimate.kernels.pulp.isa import Code, Label, size
+from acclimate.kernels.pulp.timing import Timing, cycles
 from acclimate.models import REGISTRY
+from acclimate.report.bench import example_of
+from acclimate.report.measure import step_cycles_both
 from acclimate.targets import find_target
 
 # Of what the simulator counts: benchmarks/estimates.py prints 0.87 to 1.17 for more networks.
@@ -24,23 +27,9 @@ BOUND = 0.2
 def trained(name: str, target: str, **options: Any) -> tuple[int, int]:
     """Estimate of a training step, and its cycles on the simulator."""
     case = REGISTRY[name]
-    torch.manual_seed(0)
-    kind, count = case.target
-    x = torch.randn(1, *case.input_shape)
-    y = torch.randint(0, count, (1,)) if kind == "class" else torch.randn(1, *count)
-    firmware = ac.compile(
-        case.build().eval(),
-        example=(x, y),
-        loss=case.loss,
-        target=target,
-        entries=("train",),
-        **options,
-    )
-    program = firmware.program
-    guess = entry_cycles(program, program.entries["train"], firmware.plan, firmware.target)
-    device: Any = firmware.run()
-    device.train(x.numpy(), y.numpy())
-    return guess, device.cycles
+    model, x, y = example_of(case)
+    options |= {"loss": case.loss, "target": target, "entries": ("train",)}
+    return step_cycles_both(ac.compile(model, example=(x, y), **options), (x, y))
 
 
 @pytest.mark.parametrize(
@@ -74,6 +63,23 @@ def test_cores_wait_for_an_fpu_that_they_share() -> None:
     assert 16 <= found[1] <= 8 + 2 * 8 and 4 * 8 <= found[2] <= 8 + 4 * 8
     busy = Code([node for node in code.nodes if getattr(node, "name", "") == "fmul.s"])
     assert cycles(busy.nodes, Core(cores_per_fpu=2)) == pytest.approx(16)  # nothing else to do
+
+
+def test_code_is_timed_once_for_any_number_of_rounds() -> None:
+    """Loops in software inside each other, and one in hardware inside both."""
+    code = Code()
+    code.nodes.append(Label("outer"))
+    code("addi", "a0", "a0", 1)
+    code.nodes.append(Label("inner"))
+    code("lw", "t1", "a0", 0)
+    code("addi", "t2", "t1", 1)
+    code.loop(0, "t0", 10, Code([*code.nodes[-2:], *code.nodes[-1:]]))
+    code("bnez", "t3", "@inner")
+    code("bnez", "t4", "@outer")
+    timing = Timing.of(code.nodes, Core(), {"outer", "inner"})
+    for outer, inner in ((0, 0), (1, 0), (1, 1), (3, 2)):
+        own = 3 + 1 + 10 * 4 + 3  # a load that is waited for; the loop; a branch
+        assert timing.cycles({"outer": outer, "inner": inner}) == outer * (1 + inner * own + 3)
 
 
 @pytest.mark.parametrize("bodies", [20, 40])

@@ -21,6 +21,7 @@ ORDER = (
     "data",
     "policy",
     "pipeline",
+    "budget",
     "firmware",
     "fit",
     "capture",

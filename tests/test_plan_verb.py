@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 import acclimate as ac
 from acclimate.cli.app import app
 from acclimate.errors import BadOption, DoesNotFit
+from acclimate.estimate import entry_cycles
 from acclimate.report.choices import find_choice
 from acclimate.report.front import pareto_front
 from acclimate.report.points import Survey
@@ -266,6 +267,48 @@ def test_plan_prints_a_table_and_writes_a_page(user_file: Path, tmp_path: Path) 
     assert text.startswith("<!doctype html>") and text.rstrip().endswith("</html>")
     assert not re.search(r"https?://|<link|src=|@import|url\(", text)
     assert "all+recompute-75" in text and text.count("<circle") >= 6
+
+
+def test_plan_tells_how_many_choices_are_done() -> None:
+    told: list[tuple[int, int, str]] = []
+    found = ac.survey(
+        network(), example=EXAMPLE, target="stm32f407", progress=lambda *news: told.append(news)
+    )
+    done = [number for number, _, _ in told]
+    assert done == sorted(done) and len({total for _, total, _ in told}) == 1
+    assert all(number < total for number, total, _ in told)
+    assert {point.name for point in found} <= {name for _, _, name in told}
+
+
+def test_plan_shares_out_no_work_and_checks_the_model_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    checked = []
+    monkeypatch.setattr("acclimate.plan.plan.share_work", None)
+    monkeypatch.setattr("acclimate.capture.check_model", lambda *_: checked.append(1))
+    budget = {"l1": "4kB"}
+    found = ac.survey(network(), example=EXAMPLE, target="pulp-cluster", budget=budget)
+    assert len(checked) == 1 and found.front
+    monkeypatch.undo()
+    cost, firmware = found["all"].cost, found["all"].compile()
+    assert cost and firmware.stages[-1].name == "stream"
+    entry = firmware.program.entries["train"]
+    assert cost.cycles == entry_cycles(firmware.program, entry, firmware.plan, firmware.target)
+
+
+def test_plan_that_is_interrupted_leaves_nothing(
+    user_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("acclimate.report.survey.with_front", stopped)
+    before = set(tmp_path.rglob("*"))
+    result = invoke("plan", f"{user_file}:make", "--html", tmp_path / "p" / "plan.html", code=130)
+    assert result.stderr.endswith("interrupted\n") and not result.stdout
+    assert {path for path in tmp_path.rglob("*") if path.suffix != ".pyc"} - before <= {
+        tmp_path / "__pycache__"
+    }
 
 
 def test_plan_json_has_the_promised_keys(user_file: Path) -> None:

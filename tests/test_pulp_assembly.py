@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from acclimate.kernels.pulp.contraction import Block, Taps, Walk
 from acclimate.kernels.pulp.core import Core
 from acclimate.kernels.pulp.function import Function, OutOfRegisters
-from acclimate.kernels.pulp.isa import Code, Dialect, HardwareLoop, cycles, print_assembly, size
+from acclimate.kernels.pulp.isa import Code, Dialect, HardwareLoop, print_assembly, size
 from acclimate.kernels.pulp.outer import Outer
 from acclimate.kernels.pulp.partition import bounds, even, shares, tiles, walks
 from acclimate.kernels.pulp.result import Result
+from acclimate.kernels.pulp.timing import cycles
 from acclimate.kernels.pulp.work import Start, print_starts
 
 FUZZ = settings(deadline=None, max_examples=60, derandomize=True, database=None)

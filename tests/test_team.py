@@ -7,15 +7,19 @@ import builtins
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 import acclimate as ac
 from acclimate.errors import BadOption, DoesNotFit, MissingTool
+from acclimate.plan.traffic import Touch
 from acclimate.targets import find_target
 
 
@@ -210,3 +214,22 @@ def test_a_budget_names_a_memory_of_the_target() -> None:
     with pytest.raises(BadOption, match="is not a size"):
         compiled(nn.Linear(3, 2), 1, 3, budget={"l1": "much"})
     assert find_target("pulp-cluster").memory("l1").usable_bytes == 57344
+
+
+@given(
+    st.lists(st.integers(0, 30), min_size=1, max_size=12),
+    st.lists(st.integers(0, 30), min_size=1, max_size=12),
+    st.booleans(),
+    st.integers(0, 20),
+    st.integers(1, 12),
+)
+def test_touches_race_where_they_share_a_word(
+    some: list[int], others: list[int], dense: bool, first: int, count: int
+) -> None:
+    """Whether the words are in one piece or not, sorted or not, twice or not."""
+    words = [np.arange(first, first + count) if dense else np.array(some), np.array(others)]
+    one, two = (Touch(core, "arena", found, True) for core, found in enumerate(words))
+    shared = bool({*map(int, words[0])} & {*others})
+    assert one.races(two) is shared and two.races(one) is shared
+    assert not replace(one, memory="other").races(two)
+    assert not replace(one, writes=False).races(replace(two, writes=False))

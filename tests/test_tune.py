@@ -273,7 +273,8 @@ def test_published_networks_come_with_records(name: str) -> None:
 
 @pytest.mark.parametrize("path", sorted((Path(tuner.__file__).parent / "tuned").glob("*.json")))
 def test_shipped_records_are_of_a_target_and_can_be_written(path: Path) -> None:
-    target = find_target(path.stem)
+    target = find_target(path.stem.removesuffix("-1"))
+    target = target.with_cores(1) if path.stem.endswith("-1") else target
     document = json.loads(path.read_text())
     assert document["machine"] == machine_name(target)
     symbols = {kernel.symbol for op in OPS for kernel in op.kernels}

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from acclimate.errors import DoesNotFit, NoSchedule
 from acclimate.estimate import call_cost, entry_cycles
 from acclimate.passes import LATE_PASSES, Pass
-from acclimate.plan import Plan, arrange, order_calls, plan, put, with_teams
+from acclimate.plan import Plan, arrange, check_bound, order_calls, plan, put, with_teams
 from acclimate.program import Program, prune, verify
 from acclimate.recompute import Saving, save_ram
 from acclimate.stream import Streaming, begin_early
@@ -50,6 +51,7 @@ class Wanted:
         saving: what may be computed again or wait in a slower memory.
         ms: time that a step may take, by estimate; None for no limit.
         mj: energy that a step may take, by estimate; None for no limit.
+        costs_only: nobody runs the program: how cores share its calls is left open.
     """
 
     target: Target
@@ -58,6 +60,12 @@ class Wanted:
     saving: Saving = field(default_factory=Saving)
     ms: float | None = None
     mj: float | None = None
+    costs_only: bool = False
+
+    @property
+    def team(self) -> int:
+        """Cores whose work is shared out."""
+        return 1 if self.costs_only else self.target.cores
 
     @property
     def max_cycles(self) -> int | None:
@@ -102,6 +110,58 @@ def fit(program: Program, wanted: Wanted) -> tuple[list[Stage], Plan]:
     return stages, placed
 
 
+def quick_ram_bytes(program: Program, wanted: Wanted) -> int:
+    """RAM that a program takes on a device, found out without making tiles.
+
+    Args:
+        program: as for `fit`.
+        wanted: as for `fit`; nothing is saved, and arenas are packed greedily.
+
+    Returns:
+        Arena and everything static that changes [B]; parts of buffers in a fast memory may come
+        on top of that.
+
+    Raises:
+        DoesNotFit: as for `fit`, also where only tiles in the fast memory would make room.
+    """
+    target, limits = wanted.target, wanted.limits
+    ordered = order_calls(select_kernels(program, target))
+    stages = run_passes(LATE_PASSES, ordered)
+    whole, room = prune(stages[-1].program), _fast_room(target, limits)
+    if room is not None and _wanted_bytes(whole) > room:
+        whole = prune(ordered)
+        outer = [memory.name for memory in target.memories if memory.writable][1]
+        whole = replace(
+            whole,
+            buffers={
+                name: replace(b, memory=outer) if b.role.in_arena else b
+                for name, b in whole.buffers.items()
+            },
+        )
+    placed = put(
+        whole,
+        arrange(whole, seconds=0.0),
+        ram_bytes=limits.get("ram"),
+        memories=target.memories,
+        limits=limits,
+    )
+    return placed.ram_bytes
+
+
+def quick_l3_bytes(program: Program, wanted: Wanted) -> int:
+    """What would wait in l3, found out without making tiles [B].
+
+    Args:
+        program: as for `fit`.
+        wanted: as for `fit`, with pages.
+
+    Raises:
+        NoSchedule: the memories are too small all the same.
+    """
+    stages = _recomputed(order_calls(select_kernels(program, wanted.target)), wanted)
+    return stages[-1].program.l3_bytes if stages else 0
+
+
 def _fit(program: Program, wanted: Wanted) -> tuple[list[Stage], Plan]:
     target, limits = wanted.target, wanted.limits
     ordered = verify(order_calls(select_kernels(program, target)))
@@ -116,7 +176,7 @@ def _fit(program: Program, wanted: Wanted) -> tuple[list[Stage], Plan]:
         whole,
         seconds=wanted.solver_seconds,
         ram_bytes=limits.get("ram"),
-        cores=target.cores,
+        cores=wanted.team,
         memories=target.memories,
         limits=limits,
     )
@@ -131,8 +191,11 @@ def _fit_tiles(
     tiled: _Tiled | None = None
     outer = _usable(wanted.target.memories[1], wanted.limits)
     roomy = _wanted_bytes(prune(ordered)) <= room + outer and "ram" not in wanted.limits
-    if not wanted.saving.wanted or (wanted.saving.optional and roomy):
+    if not wanted.saving.wanted:
         tiled = _streamed(prune(ordered), wanted, room)
+    elif wanted.saving.optional and roomy:
+        with suppress(DoesNotFit):
+            tiled = _streamed(prune(ordered), wanted, room)
     if tiled is None or (tiled.short_bytes > 0 and wanted.saving.wanted):
         again, tiled = _saved_tiles(ordered, wanted, room)
     ram, memories, limits = wanted.limits.get("ram"), wanted.target.memories, wanted.limits
@@ -229,6 +292,7 @@ def _streamed(whole: Program, wanted: Wanted, room: int, joined: bool = True) ->
             f" {_PORT_BYTES} B",
             hint=f"--budget {fast}=4kB",
         )
+    check_bound(whole, target.memories, wanted.limits)
     streaming = Streaming(whole, target, room, joined=joined)
     room -= room % _ALIGN_BYTES
     budget, least = room, _ALIGN_BYTES
@@ -246,7 +310,8 @@ def _streamed(whole: Program, wanted: Wanted, room: int, joined: bool = True) ->
     used = _aligned(placed.arenas.get(outer, 0)) + _static_bytes(tiled, outer)
     tiled, smaller, short = spare_code(tiled, target, used)
     short = max(short, used - _usable(target.memory(outer), wanted.limits))
-    placed = with_teams(verify(tiled), placed, target.cores)
+    if not wanted.costs_only:
+        placed = with_teams(verify(tiled), placed, wanted.team)
     return _Tiled(Stage("stream", (*changes, *smaller), tiled), placed, short)
 
 

@@ -11,13 +11,13 @@ from typing import Any
 from torch import nn
 
 from acclimate import capture
+from acclimate.budget import is_share, saving_of, wanted_of
 from acclimate.capture import Loss, Update, UpdatePolicy
 from acclimate.errors import BadOption, DoesNotFit, nearest
 from acclimate.firmware import Firmware
-from acclimate.fit import ORDERED, Stage, Wanted, fit, run_passes
+from acclimate.fit import ORDERED, Stage, Wanted, fit, quick_l3_bytes, quick_ram_bytes, run_passes
 from acclimate.lower import ENTRIES, Optimizer, decompositions, find_optimizer, lower
 from acclimate.passes import PASSES
-from acclimate.recompute import Saving
 from acclimate.targets import Target, find_target
 
 
@@ -40,20 +40,48 @@ class Job:
     recompute: str | Sequence[str] = "never"
     page: str = "never"
 
-    def run(self) -> Firmware:
+    def run(self, *, tried: bool = False) -> Firmware:
         """Captures, lowers and fits the model.
+
+        Args:
+            tried: the model has run on the example before, with something else that learns.
 
         Raises:
             AcclimateError: as for `compile`.
         """
-        _check_options(self.name, self.entries)
+        lowered = self._lower(tried)
+        return _fit(lowered.stages, self._wanted(), lowered.lr, lowered.title)
+
+    def quick_ram_bytes(self) -> int:
+        """RAM that the step takes by a quick look; see `fit.quick_ram_bytes`.
+
+        The model has run on the example before.
+
+        Raises:
+            AcclimateError: as for `compile`.
+        """
+        return quick_ram_bytes(self._lower(tried=True).stages[-1].program, self._wanted())
+
+    def quick_l3_bytes(self) -> int:
+        """What would wait in l3, by a quick look; see `fit.quick_l3_bytes`, and above."""
+        return quick_l3_bytes(self._lower(tried=True).stages[-1].program, self._wanted())
+
+    def _wanted(self) -> Wanted:
         device = _device(self.target, self.cores)
+        saving = saving_of(self.recompute, self.page)
+        return wanted_of(device, self.budget, self.solver_seconds, saving)
+
+    def _lower(self, tried: bool) -> _Lowered:
+        """What does not depend on the device."""
+        _check_options(self.name, self.entries)
+        self._wanted()  # a wrong option is said before the model is looked at
         rule, criterion = find_optimizer(self.optimizer), capture.find_loss(self.loss)
         inputs, wanted = capture.split_example(self.example)
         data = (*inputs, *(wanted if isinstance(wanted, tuple) else (wanted,)))
         chosen = self.update.choose(self.model, inputs) if self.update else Update(self.model)
         model = chosen.model
-        capture.check_model(model, criterion, inputs, wanted)
+        if not tried:
+            capture.check_model(model, criterion, inputs, wanted)
 
         forward = capture.export(model, criterion, inputs, wanted)
         folded = tuple(capture.fold_batch_norm(forward))
@@ -66,10 +94,16 @@ class Job:
         program = lower(self.name, predict, joint, rule, entries, self.seed, channels)
         stages = [Stage("fold_batch_norm", folded, program)]
         stages += run_passes(PASSES, stages[-1].program)
-        title = f"{type(model).__name__}, trained by {rule.describe()}"
-        saving = _saving(self.recompute, self.page)
-        wanted = wanted_of(device, self.budget, self.solver_seconds, saving)
-        return _fit(stages, wanted, rule.lr, title)
+        return _Lowered(stages, rule.lr, f"{type(model).__name__}, trained by {rule.describe()}")
+
+
+@dataclass(frozen=True)
+class _Lowered:
+    """A captured step: its stages, its learning rate, and what it is."""
+
+    stages: list[Stage]
+    lr: float
+    title: str
 
 
 def compile(
@@ -183,11 +217,23 @@ def retarget(
     Raises:
         AcclimateError: unknown target, too many cores, or a memory that is too small.
     """
+    device = _device(target, cores)
+    return refit(firmware, wanted_of(device, budget, solver_seconds, saving_of(recompute, page)))
+
+
+def refit(firmware: Firmware, wanted: Wanted) -> Firmware:
+    """The same training step, fitted to something else.
+
+    Args:
+        firmware: of `compile`.
+        wanted: what it has to fit.
+
+    Raises:
+        DoesNotFit: it does not.
+    """
     names = [stage.name for stage in firmware.stages]
     stages = list(firmware.stages[: names.index(ORDERED)])
-    device = _device(target, cores)
-    fitting = wanted_of(device, budget, solver_seconds, _saving(recompute, page))
-    return _fit(stages, fitting, firmware.lr, firmware.title)
+    return _fit(stages, wanted, firmware.lr, firmware.title)
 
 
 def _fit(stages: list[Stage], wanted: Wanted, lr: float, title: str) -> Firmware:
@@ -215,77 +261,12 @@ def _check_options(name: str, entries: Sequence[str]) -> None:
         )
 
 
-def wanted_of(
-    device: Target,
-    budget: Mapping[str, str | int] | None,
-    seconds: float = 0.0,
-    saving: Saving | None = None,
-) -> Wanted:
-    """What a program has to fit: the options of `compile`, checked.
-
-    Raises:
-        BadOption: a budget is no size, time or energy, or the device has no such memory or clock.
-    """
-    times = {key: _number(budget, key, device) for key in TIMES if key in (budget or {})}
-    return Wanted(device, limits_of(device, budget), seconds, saving or Saving(), **times)
-
-
-def _number(budget: Mapping[str, str | int] | None, key: str, device: Target) -> float:
-    """A budget of time or energy, on a device that has a clock, or a power."""
-    text = str((budget or {})[key]).strip().lower().removesuffix(key)
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if value <= 0.0:
-        hint = f"budget={{{key!r}: 20}}"
-        raise BadOption(f"the budget {key}={text} is not a positive number", hint=hint)
-    known = device.clock_hz if key == "ms" else device.energy_uj(1.0)
-    if known is None:
-        what = "clock" if key == "ms" or device.clock_hz is None else "power"
-        raise BadOption(
-            f"a budget in {key} needs a device with a known {what}",
-            found=f"{device.machine} has none",
-            hint="--target gap9",
-        )
-    return value
-
-
-def _saving(recompute: str | Sequence[str], page: str) -> Saving:
-    """Both options, checked."""
-    if page not in ("auto", "never") and not is_share(page):
-        raise BadOption(
-            f"page={page!r} is neither 'auto' nor 'never' nor a share such as '75%'",
-            hint="page='auto'",
-        )
-    return Saving(_recompute(recompute), page)
-
-
-def _recompute(choice: str | Sequence[str]) -> tuple[str, ...] | str:
-    """`never`, `auto`, `75%`, or names of modules."""
-    if isinstance(choice, str):
-        if choice not in ("auto", "never") and not is_share(choice):
-            raise BadOption(
-                f"recompute={choice!r} is neither 'auto' nor 'never' nor a share such as '75%'",
-                hint=f"recompute=[{choice!r}] drops the activations of the module {choice}",
-            )
-        return choice
-    return tuple(choice) or "never"
-
-
-def is_share(text: str) -> bool:
-    """True for what `recompute` takes as a part of the arena: 1% to 99%."""
-    return re.fullmatch(r"[1-9]\d?%", text) is not None
-
-
 _WORDS = (
     "auto break case char const continue default do double else enum extern float for goto if "
     "inline int long register restrict return short signed sizeof static struct switch typedef "
     "union unsigned void volatile while main arena ac"
 )
 _RESERVED = frozenset(_WORDS.split())
-TIMES = ("ms", "mj")  # of a step: budgets that are no memories
-_UNITS = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "kib": 1024, "mib": 1024**2}
 
 
 def _identifier(name: str) -> str:
@@ -296,29 +277,3 @@ def _identifier(name: str) -> str:
 def _device(target: str | Target, cores: int | None) -> Target:
     device = find_target(target) if isinstance(target, str) else target
     return device if cores is None else device.with_cores(cores)
-
-
-def limits_of(device: Target, budget: Mapping[str, str | int] | None) -> dict[str, int]:
-    """Budgets in bytes by memory: {"ram": "48 kB"} -> {"ram": 48000}."""
-    names = [memory.name for memory in device.memories if memory.writable] or ["ram"]
-    limits = {}
-    for key, size in (budget or {}).items():
-        if key in TIMES:
-            continue
-        if key not in {*names, "ram"}:
-            allowed = [*names, *TIMES]
-            raise BadOption(f"unknown memory {key!r} in the budget", hint=nearest(key, allowed))
-        limits[key] = size_bytes(str(size), f"budget={{{key!r}: '48 kB'}}")
-    return limits
-
-
-def size_bytes(text: str, hint: str) -> int:
-    """Bytes of a size such as "48 kB"; the hint is for the error.
-
-    Raises:
-        BadOption: the text is not a size.
-    """
-    match = re.fullmatch(r"\s*([\d.]+)\s*([a-zA-Z]*)\s*", text)
-    if not match or match[2].lower() not in _UNITS:
-        raise BadOption(f"the budget {text!r} is not a size", hint=hint)
-    return int(float(match[1]) * _UNITS[match[2].lower()])

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Call order, lifetimes and places of buffers."""
 
+from acclimate.plan.bound import check_bound, least_live
 from acclimate.plan.lifetimes import Lifetime, lifetimes, live_bytes, peak_bytes
 from acclimate.plan.order import dependencies, order_calls
 from acclimate.plan.placement import arena_name, assign
@@ -16,7 +17,9 @@ __all__ = [
     "arena_name",
     "arrange",
     "assign",
+    "check_bound",
     "dependencies",
+    "least_live",
     "lifetimes",
     "live_bytes",
     "order_calls",

@@ -42,6 +42,12 @@ class Touch:
         """The first word and the last one."""
         return int(self.words.min()), int(self.words.max())
 
+    @cached_property
+    def dense(self) -> bool:
+        """True if every word between the first and the last one is touched, in that order."""
+        low, high = self.span
+        return self.words.size == high - low + 1 and bool((np.diff(self.words) == 1).all())
+
     def races(self, other: Touch) -> bool:
         """True if both touch a word and one of them writes it."""
         if self.memory != other.memory or not (self.writes or other.writes):
@@ -49,6 +55,12 @@ class Touch:
         (low, high), (first, last) = self.span, other.span
         if low > last or first > high:
             return False
+        # Most operands are in one piece; to sort the words of all others would take long.
+        if self.dense and other.dense:
+            return True
+        if self.dense or other.dense:
+            words = other.words if self.dense else self.words
+            return bool(((words >= max(low, first)) & (words <= min(high, last))).any())
         return bool(np.intersect1d(self.words, other.words).size)
 
 

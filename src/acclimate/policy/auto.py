@@ -9,10 +9,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from acclimate.budget import size_bytes
 from acclimate.capture import Loss, Update, find_loss
 from acclimate.errors import BadOption, DoesNotFit
 from acclimate.lower import Optimizer, find_optimizer
-from acclimate.pipeline import Job, size_bytes
+from acclimate.pipeline import Job
 from acclimate.policy.channels import SparseChannels
 from acclimate.policy.contribution import BIASES, Candidate, Trial, candidates, split
 from acclimate.policy.draft import Draft

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -152,18 +153,22 @@ class Call:
         """Views that the call sets, without scratch."""
         return tuple(view for view in self.outputs if view is not None)
 
-    @property
+    @cached_property
     def views(self) -> tuple[View, ...]:
         """All views of the call, scratch included."""
         return (*self.reads, *self.writes, *((self.scratch,) if self.scratch else ()))
 
-    def values(self) -> dict[str, Any]:
+    def values(self) -> Mapping[str, Any]:
         """Dims, attributes and derived scalars of this call, see `Op.bind`."""
+        return self._values
+
+    @cached_property
+    def _values(self) -> Mapping[str, Any]:
         shape = [None if view is None else view.shape for view in (*self.inputs, *self.outputs)]
         count = len(self.inputs)
         return self.op.bind(shape[:count], shape[count:], self.attrs)
 
-    @property
+    @cached_property
     def macs(self) -> int:
         """Multiply-accumulates of this call."""
         return int(pick(self.op.macs, self.values()))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Time of the generated C on this machine."""
+"""Time of the generated C on this machine, and cycles of a step beside their estimate."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from acclimate.capture import split_example
+from acclimate.estimate import entry_cycles
 
 if TYPE_CHECKING:
     from acclimate.firmware import Firmware
@@ -44,6 +45,22 @@ def host_milliseconds(firmware: Firmware, example: tuple[Any, Any]) -> dict[str,
         name: _median_ms(calls[name], prepare.get(name, _nothing))
         for name in firmware.program.entries
     }
+
+
+def step_cycles_both(firmware: Firmware, example: tuple[Any, Any]) -> tuple[int, int]:
+    """Cycles of a training step: by estimate, and as the simulator of the target counts them.
+
+    Args:
+        firmware: with the entry `train`, for a target whose simulator counts cycles.
+        example: of `compile`.
+    """
+    program = firmware.program
+    guess = entry_cycles(program, program.entries["train"], firmware.plan, firmware.target)
+    device: Any = firmware.run()
+    inputs, target = split_example(example)
+    targets = target if isinstance(target, tuple) else (target,)
+    device.train(*(tensor.numpy() for tensor in (*inputs, *targets)))
+    return guess, device.cycles
 
 
 def _nothing() -> None:

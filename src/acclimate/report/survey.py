@@ -10,10 +10,11 @@ from typing import Any
 from torch import nn
 
 import acclimate
+from acclimate.budget import TIMES, limits_of, saving_of, wanted_of
 from acclimate.capture import Update, UpdatePolicy, split_example
 from acclimate.errors import BadOption, DoesNotFit, NoSchedule, NothingToTrain
 from acclimate.firmware import Firmware
-from acclimate.pipeline import TIMES, Job, limits_of, retarget, wanted_of
+from acclimate.pipeline import Job, refit
 from acclimate.recompute import can_page
 from acclimate.report.choices import LEVELS, WAYS, Choice, check_plans, list_choices
 from acclimate.report.points import Cost, Point, Survey, with_front
@@ -45,7 +46,7 @@ def survey(
         plans: further update policies by name.
         exact: pack every arena with the solver, as `compile` does; it takes minutes. Without it
             the RAM of a point may be a little more than what compiling it takes.
-        progress: told (done, total, name of the point).
+        progress: told (choices of what learns that are done, all of them, name of the point).
         options: of `compile`; `update` is the point `own`, `recompute` and `page` do not count.
 
     Returns:
@@ -77,6 +78,8 @@ class _Seen:
     exact: bool
     progress: Progress
     title: str = ""
+    done: int = 0
+    total: int = 0
 
     def __post_init__(self) -> None:
         target, cores = self.job.target, self.job.cores
@@ -88,8 +91,9 @@ class _Seen:
         inputs, _ = split_example(self.job.example)
         choices = list_choices(self.job.model, inputs, plans, self.job.update)
         done = set()
-        for number, choice in enumerate(choices):
-            self.progress(number, len(choices), choice.name)
+        self.total = len(choices)
+        for self.done, choice in enumerate(choices):
+            self._tell(choice)
             try:
                 update = _update(choice, self.job)
             except (BadOption, NothingToTrain):
@@ -102,11 +106,14 @@ class _Seen:
             done.add(key)
             yield from self._levels(choice, _count(update))
 
+    def _tell(self, choice: Choice) -> None:
+        self.progress(self.done, self.total, choice.name)
+
     def _levels(self, choice: Choice, trained: int) -> Iterator[Point]:
         """A choice that keeps all activations, then those that take less RAM."""
         # What does not depend on the device is done once, for one that holds everything.
         job = replace(self.job, target="portable", cores=None, budget=None, solver_seconds=0.0)
-        captured = replace(job, update=choice.update).run()
+        captured = replace(job, update=choice.update).run(tried=bool(self.title))
         self.title = self.title or captured.title
         kept = self._point(choice, trained, captured)
         if kept is None:
@@ -120,7 +127,7 @@ class _Seen:
             seen: list[Point] = []
             for way in WAYS if can_page(self.target) else WAYS[:1]:
                 less = choice.less(way, percent)
-                self.progress(0, 0, less.name)
+                self._tell(less)
                 point = self._less(less, trained, captured, kept)
                 if point is None:
                     continue
@@ -156,14 +163,9 @@ class _Seen:
         self, captured: Firmware, choice: Choice, target: Target, budget: Mapping[str, Any] | None
     ) -> Firmware:
         seconds = self.job.solver_seconds if self.exact else 0.0
-        return retarget(
-            captured,
-            target,
-            budget=budget,
-            solver_seconds=seconds,
-            recompute=choice.recompute,
-            page=choice.page,
-        )
+        saving = saving_of(choice.recompute, choice.page)
+        wanted = wanted_of(target, budget, seconds, saving)
+        return refit(captured, replace(wanted, costs_only=True))
 
     def _refused(
         self, choice: Choice, trained: int, captured: Firmware, error: DoesNotFit

@@ -71,14 +71,16 @@ def part_of(call: Call, dim: str, start: int, stop: int) -> Call:
             for operand, view in zip(operands, views, strict=True)
         )
 
-    return replace(
-        call,
-        inputs=sliced(signature.inputs, call.inputs),
+    return Call(
+        call.op,
         outputs=sliced(signature.outputs, call.outputs),
-        attrs=replace(call.attrs, **attrs),
+        inputs=sliced(signature.inputs, call.inputs),
+        attrs=replace(call.attrs, **attrs) if attrs else call.attrs,
+        phase=call.phase,
+        source=call.source,
         accumulate=call.accumulate or (_adds(call, cut) and start > 0),
-        kernel=None, scratch=None, choice=None, work=None,
-    )  # fmt: skip
+        origin=call.origin,
+    )
 
 
 def _adds(call: Call, cut: Cut) -> bool:
@@ -89,7 +91,7 @@ def _slice(
     view: View, dims: tuple[str, ...], ranges: Mapping[str, Range], values: Mapping[str, Any]
 ) -> View:
     for axis, dim in enumerate(dims):
-        whole, _, by = dim.partition("/")
+        whole, _, by = dim.partition("/") if "/" in dim else (dim, "", "")
         if whole in ranges and (not by or values[by] == 1):
             first, last = ranges[whole]
             view = view.slice(axis, first, last - first)

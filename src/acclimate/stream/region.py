@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from math import prod
 
 from acclimate.kernels.op import Shape
 from acclimate.program import Buffer, View
 
 _ROWS = 2  # loops of a copy: rows, and the elements of a row
+_REMEMBERED = 50_000  # shapes with their strides
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Region:
     offset: int
     loops: tuple[tuple[int, int], ...]
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Number of elements."""
         return prod(count for count, _ in self.loops)
@@ -40,17 +42,23 @@ class Region:
 
 def region_of(view: View) -> Region | None:
     """The region of a view, or None where no copy can move it: it overlaps itself."""
-    axes = _walked(view)
+    loops = _loops(view.shape, view.strides)
+    return None if loops is None else Region(view.buffer, view.offset, loops)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _loops(shape: Shape, strides: Shape) -> tuple[tuple[int, int], ...] | None:
+    """Loops of a region: most tiles of an operand have the same ones at another offset."""
     loops: list[tuple[int, int]] = []
-    for axis in axes:
-        count, stride = view.shape[axis], view.strides[axis]
+    for axis in _walked(strides):
+        count, stride = shape[axis], strides[axis]
         if stride < 0 or (loops and loops[-1][1] < count * stride):
             return None
         if loops and loops[-1][1] == count * stride:
             loops[-1] = (loops[-1][0] * count, stride)
         else:
             loops.append((count, stride))
-    return Region(view.buffer, view.offset, tuple(loops))
+    return tuple(loops)
 
 
 def movable(region: Region) -> bool:
@@ -72,14 +80,13 @@ def staged(view: View, buffer: Buffer, offset: int = 0) -> View:
     """The view on a dense copy of its region that begins at an offset of a buffer."""
     strides: dict[int, int] = {}
     step = 1
-    for axis in reversed(_walked(view)):
+    for axis in reversed(_walked(view.strides)):
         strides[axis] = step
         step *= view.shape[axis]
     dense: Shape = tuple(strides.get(axis, 0) for axis in range(len(view.shape)))
     return replace(view, buffer=buffer.name, strides=dense, offset=offset)
 
 
-def _walked(view: View) -> list[int]:
-    """Axes along which the elements differ, by falling stride."""
-    strides = view.strides  # 0 along axes of size 1
+def _walked(strides: Shape) -> list[int]:
+    """Axes along which the elements differ, by falling stride: it is 0 along axes of size 1."""
     return sorted([a for a, s in enumerate(strides) if s], key=lambda a: -strides[a])

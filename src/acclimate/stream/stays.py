@@ -117,7 +117,7 @@ class Stays:
         """Cycles that a stay saves, and the number of units that it lasts."""
         size, more = self._bytes(stay), frozenset((stay.buffer,))
         span = self._span(stay)
-        costs = self.options.costs
+        costs = self.options.forms.costs
         saved = -costs.copy(size) * (0.5 * stay.fills + 0.25 * stay.spills)
         for entry, number, unit in span:
             saved += self._cycles[entry, number] - self._cost(entry, number, unit, more, size)

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field, replace
 
 from acclimate.kernels.copy.op import Copy
 from acclimate.program import Buffer, Call, Program, Role, View
-from acclimate.stream.cost import Costs
 from acclimate.stream.expand import Ring, Tiles, copy_of, expand
-from acclimate.stream.options import Option, Options
+from acclimate.stream.forms import Forms, Option
+from acclimate.stream.options import Options
 from acclimate.stream.region import region_of
 from acclimate.stream.stays import ALWAYS, Stay, Stays
 from acclimate.stream.tiling import Unit
 from acclimate.stream.units import units_of
 from acclimate.targets import Target
-from acclimate.tune import Chooser, select_kernels
+from acclimate.tune import select_kernels
 
 
 class Streaming:
@@ -33,8 +33,7 @@ class Streaming:
 
     def __init__(self, program: Program, target: Target, room: int, *, joined: bool = True) -> None:
         self._program, self._target = program, target
-        self._chooser = Chooser(target)
-        self._options = Options(program.buffers, Costs(target, self._chooser), room)
+        self._options = Options(program.buffers, Forms.of(target, room))
         self._units = {
             name: units_of(e, self._options) if joined else [(call,) for call in e.calls]
             for name, e in program.entries.items()
@@ -58,7 +57,8 @@ class Streaming:
             for name, entry in self._program.entries.items()
         }
         tiled = replace(self._program, buffers=writer.buffers, entries=entries)
-        chosen = select_kernels(tiled, self._target, chooser=self._chooser)
+        chooser = self._options.forms.costs.chooser
+        chosen = select_kernels(tiled, self._target, chooser=chooser)
         return _place_scratch(chosen, room, fast, outer), writer.changes
 
 
@@ -116,7 +116,8 @@ class _Writer:
             inner = self.stays.inner(entry, number)
             left = self.stays.left(entry, number)
             kinds = [(ring.buffer.size_bytes, ring.slots) for ring in rings]
-            option = self.options.refined(unit, inner, left, spare, kinds)
+            found = self.options.refined(unit, inner, left, spare, kinds)
+            option = self.options.written(unit, found)
             if sum(ring.buffer.size_bytes for ring in rings) > left:
                 rings = ()
             tiles = self._tiles(entry, unit, origins, option, inner, rings)

@@ -174,7 +174,7 @@ def tilings(unit: Unit, buffers: Mapping[str, Buffer], crossed: bool) -> Iterato
     """
     joint = [found for axis in axes_of(unit[0]) if (found := _common(unit, axis, buffers))]
     if not crossed:
-        yield iter([_tiling((), [unit], buffers)])
+        yield iter([tiling_of((), [unit], buffers)])
         for axes in joint:
             lengths = _lengths(axes[0], _SHARES)
             yield _family(unit, axes, lengths, buffers)
@@ -250,7 +250,7 @@ def _cut_tiling(
     tiles = [unit]
     for axes, length in cuts:
         tiles = [part for whole in tiles for part in _cut(whole, axes, length)]
-    return _tiling(tuple((axes[0].dim, length) for axes, length in cuts), tiles, buffers)
+    return tiling_of(tuple((axes[0].dim, length) for axes, length in cuts), tiles, buffers)
 
 
 def _cut(unit: Unit, axes: Sequence[Axis], length: int) -> list[Unit]:
@@ -268,9 +268,16 @@ def _cut(unit: Unit, axes: Sequence[Axis], length: int) -> list[Unit]:
     ]
 
 
-def _tiling(
+def tiling_of(
     cuts: tuple[tuple[str, int], ...], tiles: Sequence[Unit], buffers: Mapping[str, Buffer]
 ) -> Tiling:
+    """The tiling that consists of some tiles.
+
+    Args:
+        cuts: that made them.
+        tiles: the calls of every tile.
+        buffers: of the program.
+    """
     return Tiling(cuts, tuple(tiles), _streams(tiles, buffers))
 
 

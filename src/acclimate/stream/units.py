@@ -27,7 +27,9 @@ def units_of(entry: Entry, options: Options) -> list[Unit]:
     """
     needs = dependencies(entry.calls)
     calls = entry.calls
-    small = {name for name, b in options.buffers.items() if b.size_bytes * _SMALL <= options.room}
+    small = {
+        name for name, b in options.buffers.items() if b.size_bytes * _SMALL <= options.forms.room
+    }
     waiting = list(range(len(calls)))
     found: list[Unit] = []
     while waiting:
@@ -69,8 +71,8 @@ def _joins(unit: Sequence[Call], more: Sequence[Call], small: set[str], options:
         return False
     here = {view.buffer for call in unit for view in call.views} - small
     shared = here & {view.buffer for call in more for view in call.views}
-    saved = sum(options.costs.copy(options.buffers[name].size_bytes) for name in shared)
-    work = sum(options.costs.cycles(call) for call in (*unit, *more))
+    saved = sum(options.forms.costs.copy(options.buffers[name].size_bytes) for name in shared)
+    work = sum(options.forms.costs.cycles(call) for call in (*unit, *more))
     if saved < _WORTH * work:
         return False
     apart = [_best(tuple(unit), small, options), *(_best((c,), small, options) for c in more)]
@@ -78,5 +80,5 @@ def _joins(unit: Sequence[Call], more: Sequence[Call], small: set[str], options:
 
 
 def _best(unit: Unit, small: set[str], options: Options) -> float:
-    found = options.refined(unit, small, options.room * 3 // 4, 0)
+    found = options.refined(unit, small, options.forms.room * 3 // 4)
     return found.cycles if found.tiling is not None else float("inf")

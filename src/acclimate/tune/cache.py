@@ -66,6 +66,14 @@ def _path(machine: str, workload: str) -> Path:
     return Path("tuned", f"{key[:32]}.json")
 
 
+_kept: list[str] = []  # workloads of which this process has kept a record
+
+
+def records_state() -> tuple[Path, int]:
+    """Equal as long as this process finds the same records."""
+    return cache_root(), len(_kept)
+
+
 def find_record(machine: str, workload: str) -> Record | None:
     """What was measured: by this user first, else what came with the package.
 
@@ -83,6 +91,7 @@ def find_record(machine: str, workload: str) -> Record | None:
 
 def keep_record(machine: str, workload: str, record: Record) -> None:
     """Keeps a record for this user."""
+    _kept.append(workload)
     document = {"machine": machine, "workload": workload, **record.document()}
     path = cache_folder("tuned") / _path(machine, workload).name
     write_atomic(path, (json.dumps(document, indent=1) + "\n").encode())

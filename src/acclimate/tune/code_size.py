@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from itertools import islice
 from typing import Any
 
@@ -84,20 +84,31 @@ class _Like:
     """Calls with the same shapes.
 
     Args:
-        options: choices with their code; the fastest first.
-        scratch: f32 words that they have.
+        call: one of them, as it is.
+        core: that runs it.
+        tuned: its kernel was measured: there are no other choices.
         calls: how many there are.
         taken: number of an option.
     """
 
-    options: Sequence[tuple[Choice | None, Work]]
-    scratch: int
+    call: Call
+    core: Core
+    tuned: bool
     calls: int = 0
     taken: int = 0
 
+    @cached_property
+    def options(self) -> Sequence[tuple[Choice | None, Work]]:
+        """Choices with their code; the one that the calls have is the first."""
+        assert self.call.work is not None
+        others = () if self.tuned else _others(self.call, self.core)
+        return [(self.call.choice, self.call.work), *others]
+
     @property
     def work(self) -> Work:
-        return self.options[self.taken][1]
+        # NOTE: what is not asked for is not written: the first option is known without the others.
+        assert self.call.work is not None
+        return self.options[self.taken][1] if self.taken else self.call.work
 
 
 @dataclass
@@ -124,8 +135,7 @@ class _Choices:
             workload = str(Workload.of(call))
             if workload not in found.likes:
                 tuned = find_record(machine_name(target), workload) is not None
-                options = [(call.choice, call.work), *(() if tuned else _others(call, found.core))]
-                found.likes[workload] = _Like(options, call.work.scratch)
+                found.likes[workload] = _Like(call, found.core, tuned)
                 found.users.update({*call.work.micros})
             found.likes[workload].calls += 1
         return found
@@ -144,7 +154,7 @@ class _Choices:
 
     def _cost(self, like: _Like, number: int, price: float) -> float:
         work = like.options[number][1]
-        if work.scratch > like.scratch:
+        if work.scratch > like.options[0][1].scratch:
             return float("inf")
         own: set[Any] = {*work.micros}
         code = sum(_bytes(micro, self.core) for micro in own if not self.users[micro])

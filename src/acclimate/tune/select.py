@@ -6,18 +6,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import islice
 
 from acclimate.kernels.op import Kernel, pick
 from acclimate.kernels.pulp.core import Core
 from acclimate.kernels.pulp.function import OutOfRegisters
-from acclimate.kernels.pulp.work import Choice, Request, Work
+from acclimate.kernels.pulp.work import Choice, Generator, Request, Work
 from acclimate.program import Buffer, Call, Program, Role, View, describe
 from acclimate.targets import Target
 from acclimate.tune.cache import find_record
 from acclimate.tune.workload import Workload, machine_name, request_of, scratch_words
 
 _WRITTEN = 4  # choices whose code is written before one is taken without a measurement
+_REMEMBERED = 10_000  # requests; a step of the largest network here has 600 on one device
 
 
 def applicable(call: Call, features: Set[str]) -> list[Kernel]:
@@ -124,9 +126,36 @@ def fitting(kernel: Kernel, request: Request) -> Iterator[tuple[Choice, Work]]:
             continue
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """A kernel and a request, equal to every other pair that has the same numbers."""
+
+    symbol: str
+    generator: Generator
+    numbers: tuple[object, ...]
+    kernel: Kernel = field(compare=False)
+    request: Request = field(compare=False)
+
+    @staticmethod
+    def of(kernel: Kernel, request: Request) -> _Asked:
+        assert kernel.generator is not None
+        values = tuple(sorted(request.values.items()))
+        numbers = (values, request.operands, request.accumulate, request.core)
+        return _Asked(kernel.symbol, kernel.generator, numbers, kernel, request)
+
+
 def most_promising(kernel: Kernel, request: Request) -> tuple[Choice, Work] | None:
-    """Of the first choices that fit the core, the one with the fewest issue slots."""
-    found = islice(fitting(kernel, request), _WRITTEN)
+    """Of the first choices that fit the core, the one with the fewest issue slots.
+
+    It follows from the numbers of a request and is found once in a process: the points of a survey
+    have most of their tiles in common.
+    """
+    return _most_promising(_Asked.of(kernel, request))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _most_promising(asked: _Asked) -> tuple[Choice, Work] | None:
+    found = islice(fitting(asked.kernel, asked.request), _WRITTEN)
     return min(found, key=lambda pair: pair[1].cycles, default=None)
 
 

@@ -11,10 +11,10 @@ from itertools import accumulate, groupby
 import numpy as np
 
 from acclimate.kernels.pulp.core import Core
-from acclimate.kernels.pulp.isa import cycles
 from acclimate.kernels.pulp.outer import Outer
 from acclimate.kernels.pulp.partition import bounds, even
 from acclimate.kernels.pulp.result import Result
+from acclimate.kernels.pulp.timing import cycles
 from acclimate.kernels.pulp.work import Choice, Elements, Micro, Request, Start, Work, print_starts
 
 _CONFLICTS = 1.04

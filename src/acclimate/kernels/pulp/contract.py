@@ -13,10 +13,10 @@ import numpy as np
 
 from acclimate.kernels.pulp.contraction import Block, Walk
 from acclimate.kernels.pulp.core import Core
-from acclimate.kernels.pulp.isa import cycles
 from acclimate.kernels.pulp.partition import Numbers, bounds, even, shares, tiles, walks
 from acclimate.kernels.pulp.pointers import Taps
 from acclimate.kernels.pulp.result import Result
+from acclimate.kernels.pulp.timing import Timing
 from acclimate.kernels.pulp.work import Choice, Start
 
 _WORD = 4
@@ -78,10 +78,10 @@ def fitted_tile(tile: tuple[int, int], shape: tuple[int, int]) -> tuple[int, int
 @cache
 def call_cycles(block: Block, core: Core) -> tuple[float, float, float, float]:
     """Cycles of one call: fixed, per row block, per outer and per inner step."""
-    nodes = block.write(core)
+    timing = Timing.of(block.write(core), core, frozenset({"row", "outer", "inner"}))
 
     def cost(row: int, outer: int, inner: int) -> float:
-        return cycles(nodes, core, {"row": row, "outer": outer, "inner": inner})
+        return timing.cycles({"row": row, "outer": outer, "inner": inner})
 
     base = cost(0, 0, 0)
     row = cost(1, 0, 0) - base
@@ -117,10 +117,12 @@ def share(
     costs = [(len(grain) + 1.0 / high) * p.taps.count / most for p, high, grain in grains]
     every: list[list[tuple[Contraction, _Call]]] = []
     for column_part, part in enumerate(shares(costs, column_parts)):
+        runs = groupby((grains[n] for n in part), key=lambda item: item[0])
+        columns = [(problem, _column_walks(problem, _blocks([*run]))) for problem, run in runs]
         for first, end in pairwise(cuts):
             calls = []
-            for problem, run in groupby((grains[n] for n in part), key=lambda item: item[0]):
-                found = _calls(problem, choice, range(first, end), _blocks([*run]))
+            for problem, same in columns:
+                found = _calls(problem, choice, range(first, end), same)
                 calls += [(problem, call) for call in found]
             for problem in problems:
                 if problem.result.sums:
@@ -184,8 +186,38 @@ class _Call:
         return base + self.rows * (row + self.outer * (outer + self.inner * inner))
 
 
+@dataclass(frozen=True)
+class _Columns:
+    """Column blocks of one form that lie in equal steps.
+
+    Args:
+        b: offsets of the columns of b from the first one.
+        c: offsets of the columns of c, alike.
+        first: offsets of b, of c and of the bias, of the first block.
+        outer: count and step (b, c, bias) of the outer loop over blocks.
+        inner: count and step of the inner one.
+    """
+
+    b: tuple[int, ...]
+    c: tuple[int, ...]
+    first: tuple[int, int, int]
+    outer: tuple[int, tuple[int, int, int]]
+    inner: tuple[int, tuple[int, int, int]]
+
+
+def _column_walks(problem: Contraction, blocks: Sequence[Numbers]) -> list[_Columns]:
+    """Column blocks by form, as walks: the same for all rows."""
+    found = []
+    for (form_b, form_c), same in _forms(problem, blocks).items():
+        places = [_place(problem, block) for block in same]
+        for at, outer, inner, outer_step, inner_step in walks(places):
+            steps = (outer, _three(outer_step)), (inner, _three(inner_step))
+            found.append(_Columns(form_b, form_c, places[at], *steps))
+    return found
+
+
 def _calls(
-    problem: Contraction, choice: Choice, rows: range, blocks: Sequence[Numbers]
+    problem: Contraction, choice: Choice, rows: range, columns: Sequence[_Columns]
 ) -> list[_Call]:
     """The calls of one core for some of the column blocks, by form."""
     found = []
@@ -195,15 +227,14 @@ def _calls(
     for group, (step_a, step_c, step), count in _row_walks(problem, rows, choice["rows"]):
         a, c = (offsets[group] for offsets in problem.rows)
         form_a, form_c = _relative(a), _relative(c)
-        for (form_b, form), same in _forms(problem, blocks).items():
-            places = [_place(problem, block) for block in same]
-            for at, outer, inner, outer_step, inner_step in walks(places):
-                b, column, bias = places[at]
-                walk = Walk((step_a, step_c, step * by_row), _three(outer_step), _three(inner_step))
-                block = Block(form_a, form_b, form_c, form, problem.taps, plain, walk, rotates)
-                at_bias = bias + group[0] * by_row
-                at_c = int(c[0]) + column
-                found.append(_Call(block, int(a[0]), b, at_c, at_bias, count, outer, inner))
+        for one in columns:
+            (outer, outer_step), (inner, inner_step) = one.outer, one.inner
+            b, column, bias = one.first
+            walk = Walk((step_a, step_c, step * by_row), outer_step, inner_step)
+            block = Block(form_a, one.b, form_c, one.c, problem.taps, plain, walk, rotates)
+            at_bias = bias + group[0] * by_row
+            at_c = int(c[0]) + column
+            found.append(_Call(block, int(a[0]), b, at_c, at_bias, count, outer, inner))
     return found
 
 

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from acclimate.kernels.pulp.core import Core
-from acclimate.kernels.pulp.function import Function
+from acclimate.kernels.pulp.function import Function, OutOfRegisters
 from acclimate.kernels.pulp.isa import IMMEDIATE, Node
 from acclimate.kernels.pulp.pointers import Offsets, Taps
 from acclimate.kernels.pulp.result import Result, ResultWriter
@@ -188,10 +188,13 @@ class _Writer:
             if register:
                 f.code.constant(register, move)
 
-    def _idle(self) -> list[str]:
+    def _idle(self, least: int) -> list[str]:
         """Registers for addresses and counts that are free between walks."""
         held = filter(None, self.held.values())
-        return [*self.sum.at_a, *self.sum.at_b, *held, *self.sum.idle, *self.f.integers]
+        idle = [*self.sum.at_a, *self.sum.at_b, *held, *self.sum.idle, *self.f.integers]
+        if len(idle) < least:
+            raise OutOfRegisters
+        return idle
 
     def _enter(self, loop: _Loop, names: Sequence[str]) -> None:
         """Copies what a loop moves to slots of its own, unless it is the first, which may spoil
@@ -199,7 +202,7 @@ class _Writer:
         self.places["left"] = loop.count
         if loop is self.loops[0]:
             return
-        pairs = [*zip(self._idle(), names, strict=False)]
+        pairs = [*zip(self._idle(len(names)), names, strict=False)]
         for register, name in pairs:
             self.f.fetch(register, self.places[name])
         for register, name in pairs:
@@ -208,7 +211,7 @@ class _Writer:
 
     def _advance(self, loop: _Loop, places: Mapping[str, str]) -> None:
         """Pointers in their slots to the next walk; jumps back while there is one."""
-        f, (left, far, *free) = self.f, self._idle()
+        f, (left, far, *free) = self.f, self._idle(2 + len(loop.steps))
         moved = [*zip(free, loop.steps.items(), strict=False)]
         f.fetch(left, places["left"])
         for register, (name, _) in moved:

@@ -19,8 +19,9 @@ from acclimate.kernels.pulp.depthwise_axis import roll_of
 from acclimate.kernels.pulp.depthwise_cursor import Cursor
 from acclimate.kernels.pulp.depthwise_strip import Frame, Pair, Run, Strip
 from acclimate.kernels.pulp.function import Function, OutOfRegisters
-from acclimate.kernels.pulp.isa import Node, cycles
+from acclimate.kernels.pulp.isa import Node
 from acclimate.kernels.pulp.result import Result, ResultWriter, bits
+from acclimate.kernels.pulp.timing import Timing
 
 _WORD = 4
 _LEAST_TO_WRITE = 6  # registers of a ResultWriter: two addresses, rate, decay, and two values
@@ -91,12 +92,12 @@ class Planes:
 @cache
 def call_cycles(planes: Planes, core: Core) -> tuple[float, float]:
     """Cycles of a call: fixed, and per channel."""
-    nodes = planes.write(core)
     counts = {"channel": 0, "sample": planes.samples}
     for number, run in enumerate(planes.runs):
         counts |= {f"outer{number}": run.outer[0], f"inner{number}": run.inner[0]}
-    fixed = cycles(nodes, core, counts)
-    once = cycles(nodes, core, {**counts, "channel": 1})
+    timing = Timing.of(planes.write(core), core, counts.keys())
+    fixed = timing.cycles(counts)
+    once = timing.cycles({**counts, "channel": 1})
     return fixed, once - fixed
 
 

@@ -15,12 +15,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from acclimate.kernels.pulp.core import Core
-
 IMMEDIATE = range(-2048, 2048)  # of loads, stores, addi and post-increments
 MOST_LOOP_INSTRUCTIONS = 4094
 LEAST_LOOP_INSTRUCTIONS = 3
-_INSTRUCTION_BYTES, _LINE_BYTES = 4, 16
 
 
 class Dialect(StrEnum):
@@ -54,7 +51,7 @@ class HardwareLoop:
         register: that holds the count, at least 1.
         count: what the register holds where that is known when the code is written, else None.
         body: instructions and, at level 1, one inner loop.
-        name: of a loop whose count is not known, for `cycles`.
+        name: of a loop whose count is not known, for `Timing`.
     """
 
     level: int
@@ -236,92 +233,3 @@ class _Printer:
         end = self.local(f"end{self.ends}")
         self.line(f"lp.setup x{node.level}, {node.register}, {end}")
         self.print(node.body, end)
-
-
-_LOADS = frozenset({"lw", "flw", "lw!", "lw!r", "lw+r"})
-_STORES = frozenset({"sw", "fsw", "sw!", "sw!r"})
-_JUMPS = frozenset({"j", "ret"})
-_BRANCHES = frozenset({"bnez", "beqz", "bne", "blt"})
-
-
-def _reads(node: Instruction) -> tuple[str | int, ...]:
-    return node.operands if node.name in (_STORES | _BRANCHES) else node.operands[1:]
-
-
-def cycles(nodes: Sequence[Node], core: Core, times: Mapping[str, int] | None = None) -> float:
-    """Cycles of code on a core that meets no other at a bank.
-
-    An instruction takes an issue slot. A load costs one more if the next instruction needs it, a
-    floating-point operation the FPU's latency more, a taken branch two more. Branches count as
-    taken; hardware loops need a known count. Floating-point operations wait for other cores at a
-    shared FPU. A loop fetches all of its lines in every round if the instruction cache is smaller.
-
-    Args:
-        nodes: the code.
-        core: that runs it.
-        times: how often a loop runs, by the label that its last branch jumps to, or by the name of
-            a hardware loop.
-    """
-    inner, own, uses, at = 0.0, 0.0, 0, 0
-    before: Instruction | None = None
-    while at < len(nodes):
-        node = nodes[at]
-        at += 1
-        if isinstance(node, Label) and times and node.name in times:
-            end = _end(nodes, at, node.name)
-            inner += times[node.name] * _round(nodes[at:end], core, times)
-            at = end
-        elif isinstance(node, HardwareLoop):
-            count = (times or {}).get(node.name) if node.name else node.count
-            assert count is not None
-            own += 1
-            inner += count * _round(node.body, core)
-        elif isinstance(node, Instruction):
-            own += 1 + _waits(node, before, core)
-            uses += node.name.endswith(".s")
-        before = node if isinstance(node, Instruction) else None
-    return inner + _shared(own, uses, core.cores_per_fpu)
-
-
-def _end(nodes: Sequence[Node], start: int, label: str) -> int:
-    """Number of the node behind the branch that closes a loop."""
-    for number in range(start, len(nodes)):
-        node = nodes[number]
-        if isinstance(node, Instruction) and node.operands[1:] == (f"@{label}",):
-            return number + 1
-    raise ValueError(f"nothing jumps back to {label}")
-
-
-def _waits(node: Instruction, before: Instruction | None, core: Core) -> int:
-    """Cycles that an instruction takes beyond its issue slot."""
-    waits = 2 if node.name in _BRANCHES else 1 if node.name in _JUMPS else 0
-    if before is not None and before.operands and before.operands[0] in _reads(node):
-        if before.name in _LOADS:
-            waits += 1
-        elif before.name.startswith("f") and before.name not in _STORES:
-            waits += core.fpu_latency
-    return waits
-
-
-def _round(body: Sequence[Node], core: Core, times: Mapping[str, int] | None = None) -> float:
-    """Cycles of one round of a loop."""
-    spent = cycles(body, core, times)
-    code_bytes = _INSTRUCTION_BYTES * size(body)
-    if core.icache_bytes and code_bytes > core.icache_bytes:
-        spent += code_bytes / _LINE_BYTES * core.icache_miss_cycles
-    return spent
-
-
-def _shared(own: float, uses: int, sharers: float) -> float:
-    """Cycles of code that takes `own` of them alone, where several cores use one FPU as often.
-
-    Cores are customers of a closed queue: they are elsewhere for the other instructions, and wait
-    for those that are at the FPU already.
-
-    Source: mean value analysis, Reiser and Lavenberg, J. ACM 27(2), 1980.
-    """
-    waiting, response = 0.0, float(uses)
-    for customers in range(1, round(sharers) + 1):
-        response = uses * (1.0 + waiting)
-        waiting = customers * response / max(own - uses + response, 1.0)
-    return own - uses + response
