@@ -15,10 +15,11 @@ from acclimate.budget import is_share, saving_of, wanted_of
 from acclimate.capture import Loss, Update, UpdatePolicy
 from acclimate.errors import BadOption, DoesNotFit, nearest
 from acclimate.firmware import Firmware
-from acclimate.fit import ORDERED, Stage, Wanted, fit, quick_l3_bytes, quick_ram_bytes, run_passes
+from acclimate.fit import ORDERED, Stage, fit, quick_l3_bytes, quick_ram_bytes, run_passes
 from acclimate.lower import ENTRIES, Optimizer, decompositions, find_optimizer, lower
 from acclimate.passes import PASSES
 from acclimate.targets import Target, find_target
+from acclimate.wanted import Wanted
 
 
 @dataclass(frozen=True, eq=False)
