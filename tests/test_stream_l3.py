@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 from torch import nn
 
 import acclimate as ac
-from acclimate.errors import BadOption, DoesNotFit, NoSchedule
+from acclimate.errors import BadOption, BadTarget, DoesNotFit, NoSchedule
 from acclimate.estimate import entry_cycles
 from acclimate.kernels.copy.op import Copy
 from acclimate.program import Role
 from acclimate.report.shortfall import cost_of
 from acclimate.simulate.compiler import WARNINGS
 from acclimate.stream import begin_early
-from acclimate.targets import L3, Target
+from acclimate.targets import L3, Target, find_target
 from streamed import (
     Network,
     check_channels,
@@ -41,6 +41,7 @@ from test_kits import PULP, STANDINS, compile_c, pulp_sources
 
 L1_BYTES, L2_BYTES = 6000, 32000  # of 38 kB that a step needs at once
 KIB = 1024
+TARGETS = Path(ac.__file__).parent / "targets"
 
 
 def target(cores: int = 8, **figures: Any) -> Target:
@@ -128,6 +129,33 @@ def test_a_share_of_the_arena() -> None:
     firmware = network().compile(target(), page="60%")
     assert not is_streamed(whole) and pages(firmware, inward=True)
     check_cluster(firmware, host(), network().data, target().memory("l1").usable_bytes)
+
+
+@pytest.mark.parametrize(
+    ("figure", "value", "what"),
+    [
+        ("size_bytes", 0, "l3.size_bytes cannot be simulated"),
+        ("size_bytes", (64 << 20) + 1, "l3.size_bytes cannot be simulated"),
+        ("reserved_bytes", KIB * KIB, "l3.reserved_bytes leaves nothing"),
+        ("reserved_bytes", -1, "l3.reserved_bytes leaves nothing"),
+        ("setup_cycles", 0, "l3.setup_cycles is less than 1"),
+        ("bytes_per_cycle", 0.01, "l3.bytes_per_cycle cannot be simulated"),
+        ("bytes_per_cycle", 17, "l3.bytes_per_cycle cannot be simulated"),
+        ("latency_cycles", 3, "l3.latency_cycles is not a key"),
+    ],
+)
+def test_a_file_with_an_l3_that_cannot_be(
+    figure: str, value: float, what: str, tmp_path: Path
+) -> None:
+    figures = {"size_bytes": KIB * KIB, "reserved_bytes": 0, "setup_cycles": 300}
+    rows = {**figures, "bytes_per_cycle": 0.75, figure: value}
+    table = "".join(f'{name} = {{ value = {n}, source = "x" }}\n' for name, n in rows.items())
+    for given in ("pulp-cluster", "stm32l476"):
+        text = (TARGETS / f"{given}.toml").read_text()
+        (tmp_path / "own.toml").write_text(f"{text}\n[l3]\n{table}")
+        expected = what if given == "pulp-cluster" or "not a key" in what else "a cluster only"
+        with pytest.raises(BadTarget, match=expected):
+            find_target(tmp_path / "own.toml")
 
 
 def test_nothing_waits_where_everything_fits() -> None:
