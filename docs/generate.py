@@ -88,6 +88,19 @@ dma_queue = { value = 16, source = "..." }          # commands that wait
 icache_bytes = { value = 512, source = "..." }      # per core, a multiple of 64; 0: an ideal cache
 icache_miss_cycles = { value = 8, source = "..." }  # 0 only for an ideal cache
 ```
+
+A cluster may have a third memory behind both, such as a RAM on a serial bus. No core reads it;
+activations wait there where `l2` is too small ([memories.md](memories.md)). Of the targets here
+`gap9` has one, that of its evaluation kit. `vega` has none: its 4 MB of MRAM are for what stays,
+such as weights and code. Any other cluster gets one with a further table:
+
+```toml
+[l3]
+size_bytes = { value = 8388608, source = "..." }  # at most 64 MiB
+reserved_bytes = { value = 0, source = "..." }
+setup_cycles = { value = 500, source = "..." }    # of each copy before its first byte
+bytes_per_cycle = { value = 0.9, source = "..." } # of a copy either way; one runs at a time
+```
 """
 
 _FEATURE_MEANINGS = {
@@ -180,7 +193,9 @@ def targets() -> str:
 
 
 def _target_row(target: Target) -> str:
-    memories = "<br>".join(f"{m.name} {size_text(m.size_bytes)}" for m in target.memories)
+    sizes = [(memory.name, memory.size_bytes) for memory in target.memories]
+    sizes += [("l3", target.l3.size_bytes)] if target.l3 else []
+    memories = "<br>".join(f"{name} {size_text(size)}" for name, size in sizes)
     cells = (
         f"[{target.name}](#{target.name})",
         _cell(target.description),

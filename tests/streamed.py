@@ -19,6 +19,7 @@ from acclimate.kernels.copy.op import Copy
 from acclimate.plan import EntryPlan, Team
 from acclimate.program import Call, Entry, Interpreter, Program
 from acclimate.simulate.cluster import ClusterDevice
+from acclimate.simulate.cluster.machine import L3_BASE
 from acclimate.targets import Target, find_target
 from ladder import STEPS_BOUND, assert_close
 
@@ -200,6 +201,8 @@ class Canaries:
             (image.symbol("ac_l1_end"), image.symbol("ac_stacks")),
             (image.symbol("ac_l2_end"), outer.address + outer.size_bytes),
         ]
+        if self.device.target.l3 is not None:
+            ends.append((image.symbol("ac_l3_end"), L3_BASE + self.device.target.l3.size_bytes))
         found = []
         for low, high in ends:
             inside = [at + size for at, size in self.given if low <= at < high]

@@ -16,6 +16,7 @@ from acclimate.targets import Cluster, find_target
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+TARGETS = ROOT / "src" / "acclimate" / "targets"
 
 
 def code_blocks(path: Path, language: str) -> list[str]:
@@ -33,12 +34,17 @@ def test_reference_is_up_to_date(page: str) -> None:
 
 
 def test_own_target_of_the_documentation_loads(tmp_path: Path) -> None:
-    own, cluster = code_blocks(DOCS / "targets.md", "toml")
+    own, cluster, l3 = code_blocks(DOCS / "targets.md", "toml")
     path = tmp_path / "my_board.toml"
     path.write_text(own)
     assert find_target(path).memory("ram").usable_bytes == 262144 - 16384
     names = {field.name for field in fields(Cluster)}
     assert tomllib.loads(cluster)["cluster"].keys() == names
+    behind = tmp_path / "behind.toml"
+    given = (TARGETS / "pulp-cluster.toml").read_text()
+    behind.write_text(given + l3.replace('"..."', '"page 1"'))
+    found = find_target(behind).l3
+    assert found is not None and found.bytes_per_cycle == 0.9
 
 
 def test_readme_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

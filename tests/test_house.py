@@ -24,6 +24,7 @@ ORDER = (
     "budget",
     "firmware",
     "fit",
+    "wanted",
     "capture",
     "lower",
     "passes",

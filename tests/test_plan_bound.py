@@ -61,10 +61,10 @@ def test_a_chain_has_one_order_and_its_peak_is_the_bound() -> None:
 
 @pytest.fixture
 def no_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    def made(*_: object) -> None:
+    def made(*_: object, **__: object) -> None:
         raise AssertionError("tiles are made")
 
-    monkeypatch.setattr("acclimate.fit.Streaming", made)
+    monkeypatch.setattr("acclimate.fit.tiles.Streaming", made)
 
 
 @pytest.mark.usefixtures("no_tiles")

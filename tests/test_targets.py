@@ -381,7 +381,7 @@ def test_cli_lists_the_targets() -> None:
     assert [line.split()[0] for line in lines[::2]] == target_names()
     assert max(len(line) for line in lines) <= 100
     gap9 = lines[2 * target_names().index("gap9")]
-    for cell in ("8 x cv32e40p", "240 MHz", "40.6 mW", "l1 128, l2 1536 KiB"):
+    for cell in ("8 x cv32e40p", "240 MHz", "40.6 mW", "l1 128, l2 1536, l3 32768 KiB"):
         assert cell in gap9
     listed = json.loads(invoke("targets", "--json").stdout)["targets"]
     assert [target["name"] for target in listed] == target_names()

@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping, Sequence
 
 from acclimate.errors import BadOption, nearest
-from acclimate.fit import Wanted
 from acclimate.recompute import Saving
 from acclimate.targets import Target
+from acclimate.wanted import Wanted
 
 TIMES = ("ms", "mj")  # of a step: budgets that are no memories
 _UNITS = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "kib": 1024, "mib": 1024**2}

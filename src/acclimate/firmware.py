@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from acclimate.device import Module, find_modules
 from acclimate.emit import emit, export_files, find_kit, manifest, port_file, port_sources
-from acclimate.fit import ORDERED, Stage, Wanted, fit
+from acclimate.fit import ORDERED, Stage, fit
 from acclimate.kernels.pulp.isa import Dialect
 from acclimate.plan import Plan
 from acclimate.program import Program
 from acclimate.simulate import FAST, Device, compile_shared, open_device
 from acclimate.targets import Target
+from acclimate.wanted import Wanted
 
 if TYPE_CHECKING:
     from acclimate.report import Report

@@ -15,12 +15,13 @@ from acclimate.budget import is_share, saving_of, wanted_of
 from acclimate.capture import Loss, Update, UpdatePolicy
 from acclimate.errors import BadOption, DoesNotFit, nearest
 from acclimate.firmware import EntryPoint, Firmware
-from acclimate.fit import ORDERED, Stage, Wanted, fit, quick_ram_bytes, run_passes
+from acclimate.fit import ORDERED, Stage, fit, quick_l3_bytes, quick_ram_bytes, run_passes
 from acclimate.lower import ENTRIES, Optimizer, decompositions, find_optimizer, lower
 from acclimate.passes import PASSES
 from acclimate.program import Program, verify
 from acclimate.quantize import Int8, quantize
 from acclimate.targets import Target, find_target
+from acclimate.wanted import Wanted
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +70,10 @@ class Job:
         if wanted.max_cycles is not None:
             return self.run(tried=True).plan.ram_bytes
         return quick_ram_bytes(self._lower(tried=True).stages[-1].program, wanted)
+
+    def quick_l3_bytes(self) -> int:
+        """What would wait in l3, by a quick look; see `fit.quick_l3_bytes`, and above."""
+        return quick_l3_bytes(self._lower(tried=True).stages[-1].program, self._wanted())
 
     def _wanted(self) -> Wanted:
         device = _device(self.target, self.cores)
@@ -196,14 +201,17 @@ def compile(
 
 def _with_policies(error: DoesNotFit, job: Job) -> DoesNotFit:
     """The error with policies that would fit in its hint, if there are any."""
-    from acclimate.policy import fitting_policies  # upwards, for those whose program is too large
+    # Upwards, for those whose program is too large.
+    from acclimate.policy import fitting_policies, paged_bytes
 
     # A share of its own arena is no limit that another policy could meet.
     shared = any(isinstance(x, str) and is_share(x) for x in (job.recompute, job.page))
     found = () if shared else fitting_policies(job)
-    if not found:
+    paged = 0 if shared else paged_bytes(job)
+    if not found and not paged:
         return error
-    lines = [f"update=ac.{policy!r}  # {size:,} B of RAM" for policy, size in found]
+    lines = [f"page='auto'  # the same step, {paged:,} B of it wait in l3"] if paged else []
+    lines += [f"update=ac.{policy!r}  # {size:,} B of RAM" for policy, size in found]
     hint = "\n      ".join([*lines, f"or: {error.hint}"])
     return type(error)(error.what, found=error.found, where=error.where, hint=hint)
 

@@ -71,6 +71,7 @@ def _listing(targets: list[Target]) -> Iterator[str]:
 
 def _memories(target: Target) -> str:
     sizes = [f"{memory.name} {memory.size_bytes / 1024:g}" for memory in target.memories]
+    sizes += [f"l3 {target.l3.size_bytes / 1024:g}"] if target.l3 else []
     return f"{', '.join(sizes)} KiB" if sizes else "-"
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 
 from acclimate.emit.roll import Loop, Statement, roll
 from acclimate.emit.text import Library, call_text, copy_text
@@ -38,23 +38,28 @@ def body_lines(program: Program, entry: Entry, team: Team, loops: Library) -> li
 def _statements(program: Program, entry: Entry, team: Team, loops: Library) -> list[Statement]:
     """Waits, barriers, calls and copies, one after the other."""
     found: list[Statement] = []
+    l3 = program.l3_offsets(entry)
+    pages: set[int] = set()  # channels whose last copy is one of l3
     cores = f"{program.name.upper()}_CORES" if team.cores > 1 else "1"
     for number, (shown, call) in enumerate(zip(entry.numbers, entry.calls, strict=True)):
-        found += _waits(team.waits.get(number, ()))
+        found += _waits(team.waits.get(number, ()), pages)
         if number in team.barriers:
             found.append(Statement("ac_barrier();"))
         alone = number in team.alone
         if isinstance(call.attrs, Copy):
-            text = copy_text(program, call, shown, team.channels[number])
+            channel = team.channels[number]
+            text = copy_text(program, call, shown, channel, l3)
+            pages = pages | {channel} if program.copies_l3(call) else pages - {channel}
         else:
             core = ("core", cores) if team.cores > 1 and not alone else ("0", "1")
             text = call_text(program, call, shown, loops, core)
         found.append(Statement(text.statement, text.comment, alone))
-    return found + _waits(team.last)
+    return found + _waits(team.last, pages)
 
 
-def _waits(channels: Iterable[int]) -> list[Statement]:
-    return [Statement(f"ac_copy_wait({channel});", alone=True) for channel in channels]
+def _waits(channels: Iterable[int], pages: Set[int]) -> list[Statement]:
+    kinds = ((channel, "l3" if channel in pages else "copy") for channel in channels)
+    return [Statement(f"ac_{kind}_wait({channel});", alone=True) for channel, kind in kinds]
 
 
 def _lines(statements: Sequence[Statement], team: Team) -> list[str]:

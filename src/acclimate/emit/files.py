@@ -81,6 +81,7 @@ def emit(
         "cores": cores_of(plan),
         "ported": needs_port(plan),
         "copies": program.copies,
+        "l3_bytes": program.l3_bytes,
         "assembly": document.has_assembly(program),
         "model_hash": document.model_hash(program),
         "checkpoint_bytes": 20 + sum(b.size_bytes for b in document.learned(program)),

@@ -28,11 +28,13 @@ def port_file(name: str) -> bytes:
 
 
 def port_sources(program: Program, port: str) -> tuple[str, ...]:
-    """Names of the files that implement port.h; the one for copies only where there are any.
+    """Names of the files that implement port.h; those for copies only where there are any.
 
     Args:
         program: that runs on the port.
         port: `single`, `threads` or `pulp`.
     """
-    copies = "port_pulp_copies.c" if port == "pulp" else "port_copies.c"
-    return (f"port_{port}.c", *((copies,) if program.copies else ()))
+    prefix = "port_pulp" if port == "pulp" else "port"
+    copies = [f"{prefix}_copies.c"] if program.copies else []
+    l3 = [f"{prefix}_l3.c"] if program.l3_bytes else []
+    return (f"port_{port}.c", *copies, *l3)

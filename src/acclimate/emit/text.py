@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import indent
 
@@ -102,13 +102,21 @@ def call_text(
     return CallText(_comment(program, call, number), f"{symbol}({', '.join([*args, *core])});")
 
 
-def copy_text(program: Program, call: Call, number: int, channel: int) -> CallText:
-    """Comment and statement of a copy between memories."""
+def copy_text(
+    program: Program, call: Call, number: int, channel: int, l3: Mapping[str, int]
+) -> CallText:
+    """Comment and statement of a copy between memories; `l3` are places of buffers in l3 [B]."""
     (out,), (source,) = call.outputs, call.inputs
     assert out is not None and source is not None
     attrs = call.attrs
     outer = source if attrs.inward else out
     dtype = program.buffers[out.buffer].dtype
+    if outer.buffer in l3:
+        far = f"{program.name}_l3 + {l3[outer.buffer]}"
+        near = pointer(program, out if attrs.inward else source)
+        symbol, places = ("in", f"{near}, {far}") if attrs.inward else ("out", f"{far}, {near}")
+        statement = f"ac_l3_{symbol}({channel}, {places}, {bytes_of(dtype, out.size)});"
+        return CallText(_comment(program, call, number), statement)
     row = bytes_of(dtype, attrs.shape[-1])
     rows = len(attrs.shape) > 1
     count, step = (attrs.shape[0], bytes_of(dtype, outer.strides[0])) if rows else (1, row)

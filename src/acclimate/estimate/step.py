@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 
 from acclimate.estimate.calls import call_cost, far_cycles
@@ -11,7 +12,7 @@ from acclimate.estimate.copies import copy_cycles_per_byte
 from acclimate.kernels.copy.op import Copy
 from acclimate.kernels.op import bytes_of
 from acclimate.plan import Plan, arena_name
-from acclimate.program import Call, Entry, Program, View
+from acclimate.program import Call, Entry, Program, Role, View
 from acclimate.targets import Target
 
 STEPS = ("train", "accumulate")  # the entry point that a training step is: the first there is
@@ -34,16 +35,50 @@ def entry_cycles(program: Program, entry: Entry, plan: Plan, target: Target) -> 
         return round(sum(cost(call) + places.copy_cycles(call) for call in entry.calls))
     numbered = zip(entry.numbers, entry.calls, strict=True)
     total = float(_FORK_CYCLES if target.cores > 1 else 0)
+    bus = _Bus(program, target)
     for _, group in groupby(numbered, key=lambda pair: pair[0]):
         calls = [call for _, call in group]
+        total = bus.waited(calls, total)
         work = sum(cost(call) + places.far_cycles(call) for call in calls)
         total += max(work + _BEGIN_CYCLES * _count(calls), places.dma_cycles(calls))
-    return round(total)
+    return round(max(total, bus.free))
 
 
 def _count(calls: Sequence[Call]) -> int:
     """Copies, which core 0 begins while the others wait for it at the next barrier."""
     return sum(isinstance(call.attrs, Copy) for call in calls)
+
+
+@dataclass
+class _Bus:
+    """Copies from and to l3: one at a time, beside everything else.
+
+    Args:
+        program: with pages.
+        target: with an l3 where there are any.
+        free: cycle from which on no copy is under way.
+        ends: of the last copy of each buffer of the memory before l3.
+    """
+
+    program: Program
+    target: Target
+    free: float = 0.0
+    ends: dict[str, float] = field(default_factory=dict)
+
+    def waited(self, calls: Sequence[Call], now: float) -> float:
+        """When calls begin that would begin now: they wait for the copies of what they touch."""
+        pages = [call for call in calls if self.program.copies_l3(call)]
+        touched = {view.buffer for call in calls if call not in pages for view in call.views}
+        now = max([now, *(self.ends.pop(name) for name in touched & set(self.ends))])
+        for page in pages:
+            assert self.target.l3 is not None
+            for view in page.views:
+                buffer = self.program.buffers[view.buffer]
+                if buffer.role is not Role.L3:
+                    cycles = buffer.size_bytes / self.target.l3.bytes_per_cycle
+                    self.free = max(now, self.free) + self.target.l3.setup_cycles + cycles
+                    self.ends[view.buffer] = self.free
+        return now
 
 
 class _Places:
@@ -76,6 +111,7 @@ class _Places:
         """Of the copies of a call: the DMA moves as much in as out at the same time."""
         assert self.target.cluster is not None
         copies = [call for call in calls if isinstance(call.attrs, Copy)]
+        copies = [call for call in copies if not self.program.copies_l3(call)]
         ways = [
             sum(self.size_bytes(c.writes[0]) for c in copies if c.attrs.inward is inward)
             for inward in (True, False)

@@ -62,7 +62,7 @@ def _linger(lives: dict[str, Lifetime], entry: Entry, memory: str, room: int) ->
             continue
         life = lives.get(call.inputs[0].buffer)
         end = _next_work(entry, number)
-        if life is None or life.last >= end:
+        if life is None or life.buffer.memory != memory or life.last >= end:
             continue
         more = range(life.last + 1, end + 1)
         if all(alive[n] + life.size_bytes <= room for n in more):

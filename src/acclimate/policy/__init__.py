@@ -3,7 +3,7 @@
 
 from acclimate.policy.auto import Auto
 from acclimate.policy.channels import SparseChannels
-from acclimate.policy.fitting import fitting_policies
+from acclimate.policy.fitting import fitting_policies, paged_bytes
 from acclimate.policy.lite_residual import LiteResidual
 from acclimate.policy.lora import Lora
 from acclimate.policy.policy import Combine, Policy
@@ -22,4 +22,5 @@ __all__ = [
     "Policy",
     "SparseChannels",
     "fitting_policies",
+    "paged_bytes",
 ]

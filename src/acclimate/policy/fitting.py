@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What could learn instead, where a training step is too large."""
+"""What would fit, where a training step is too large."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from acclimate.errors import AcclimateError
 from acclimate.pipeline import Job
 from acclimate.policy.policy import Policy
 from acclimate.policy.select import BiasOnly, Head, Last
+from acclimate.targets import find_target
 
 _TRIED: tuple[Policy, ...] = (Head(), Last(2), BiasOnly(head=True))
 
@@ -41,3 +42,15 @@ def fitting_policies(job: Job) -> tuple[tuple[Policy, int], ...]:
             continue
         found.append((policy, size))
     return tuple(sorted(found, key=lambda pair: pair[1]))
+
+
+def paged_bytes(job: Job) -> int:
+    """What waits in l3 where the program fits with its activations there [B]; 0 where it does not,
+    or there is no l3. As for the policies, no tiles are made."""
+    target = find_target(job.target) if isinstance(job.target, str) else job.target
+    if job.page != "never" or target.l3 is None:
+        return 0
+    try:
+        return replace(job, page="auto", solver_seconds=0.0).quick_l3_bytes()
+    except AcclimateError:
+        return 0

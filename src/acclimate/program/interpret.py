@@ -81,14 +81,13 @@ class Interpreter:
         """Arena buffers start as NaN, so that a value that nobody wrote shows."""
         used = {view.buffer for call in self.program.entries[entry].calls for view in call.views}
         buffers = [self.program.buffers[name] for name in used]
-        buffers = [buffer for buffer in buffers if buffer.role.in_arena]
-        if self.offsets is None:
-            for buffer in buffers:
+        placed = [b for b in buffers if b.role.in_arena and self.offsets is not None]
+        for buffer in buffers:
+            if buffer not in placed and (buffer.role.in_arena or buffer.role is Role.L3):
                 memory[buffer.name] = np.full(buffer.length, _poison(self._dtype(buffer.name)))
-            return
-        places = self.offsets[entry]
-        for name in {buffer.memory for buffer in buffers}:
-            inside = [buffer for buffer in buffers if buffer.memory == name]
+        places = self.offsets[entry] if self.offsets is not None else {}
+        for name in {buffer.memory for buffer in placed}:
+            inside = [buffer for buffer in placed if buffer.memory == name]
             arena = np.full(max(places[b.name] + b.size_bytes for b in inside), 0xFF, np.uint8)
             for b in inside:
                 piece = arena[places[b.name] : places[b.name] + b.size_bytes]

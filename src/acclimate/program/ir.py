@@ -15,6 +15,8 @@ from acclimate.kernels.op import Array, Kernel, Op, Shape, bytes_of, pick
 from acclimate.kernels.pulp.work import Choice, Work
 from acclimate.program.view import View
 
+_L3_ALIGN_BYTES = 8
+
 
 class Role(StrEnum):
     """What a buffer is for; the role decides who owns its memory."""
@@ -29,6 +31,7 @@ class Role(StrEnum):
     STATE = "state"  # static: optimizer moments, counters, seed
     GRADIENT = "gradient"  # static: sums over the samples of a mini-batch
     PAGE = "page"  # static, in a slower memory: activations that wait there
+    L3 = "l3"  # in a memory that no core reads, between two copies: activations that wait there
     ACTIVATION = "activation"  # in the arena
     SCRATCH = "scratch"  # in the arena, used by one call
     TILE = "tile"  # in the arena: parts of a larger buffer while they are computed on
@@ -41,7 +44,7 @@ class Role(StrEnum):
     @property
     def persistent(self) -> bool:
         """True for static memory, which keeps its value between entry points."""
-        return not self.external and not self.in_arena
+        return not self.external and not self.in_arena and self is not Role.L3
 
     @property
     def in_arena(self) -> bool:
@@ -244,6 +247,31 @@ class Program:
     def copies(self) -> bool:
         """True if a DMA moves data between memories while the calls run."""
         return any(isinstance(call.attrs, Copy) for call in self.calls())
+
+    def copies_l3(self, call: Call) -> bool:
+        """True for a copy between l3 and the memory before it."""
+        return any(self.buffers[view.buffer].role is Role.L3 for view in call.views)
+
+    def l3_offsets(self, entry: Entry) -> dict[str, int]:
+        """Where in l3 the buffers of an entry point wait, side by side [B]; no value stays there
+        after it, so those of every entry point begin at 0."""
+        offsets: dict[str, int] = {}
+        end = 0
+        for name in dict.fromkeys(view.buffer for call in entry.calls for view in call.writes):
+            if self.buffers[name].role is Role.L3:
+                offsets[name] = end
+                end += -(-self.buffers[name].size_bytes // _L3_ALIGN_BYTES) * _L3_ALIGN_BYTES
+        return offsets
+
+    @property
+    def l3_bytes(self) -> int:
+        """Of l3, for the entry point of which most waits there."""
+        ends = (
+            offset + self.buffers[name].size_bytes
+            for entry in self.entries.values()
+            for name, offset in self.l3_offsets(entry).items()
+        )
+        return max(ends, default=0)
 
     def with_entry(self, entry: Entry, buffers: Mapping[str, Buffer] | None = None) -> Program:
         """The program with one entry point replaced, and perhaps other buffers."""

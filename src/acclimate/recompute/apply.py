@@ -20,13 +20,13 @@ def apply_schedule(program: Program, graph: Graph, solution: Solution, memory: s
 
     Before: a = conv(x); b = conv(a); ...; da = conv_bwd(db, a). After: a = conv(x); b = conv(a);
     ...; a_again = conv(x); da = conv_bwd(db, a_again). The memory of `a` is free in between. A node
-    that is paged comes from `a_page`, static in a slower memory, to which it is copied in between.
+    that is paged comes from `a_page`, in a slower memory, to which it is copied in between.
 
     Args:
         program: that the graph was built from.
         graph: of one of its entry points.
         solution: a schedule for `graph.step`.
-        memory: where paged nodes wait.
+        memory: where paged nodes wait: one that cores read, or l3.
     """
     writer = _Writer(program, graph, memory)
     calls = tuple(writer.calls(solution))
@@ -39,6 +39,7 @@ class _Writer:
 
     def __init__(self, program: Program, graph: Graph, memory: str) -> None:
         self.graph, self.buffers, self.memory = graph, dict(program.buffers), memory
+        self.page = Role.L3 if memory == Role.L3 else Role.PAGE
         self.owner = {unit.name: unit for unit in graph.units}
         self.place = {name: name for name in self.owner}
         # The value that took over the memory of a node stays there when the node comes back.
@@ -96,7 +97,7 @@ class _Writer:
     def save(self, node: int) -> Call:
         """The copy of a node to the slower memory."""
         name = self.graph.units[node].name
-        self.paged[name] = self.new(name, "page", Role.PAGE)
+        self.paged[name] = self.new(name, "page", self.page)
         return self.copy(self.place[name], self.paged[name], inward=False)
 
     def load(self, name: str) -> Call:
@@ -123,17 +124,19 @@ class _Writer:
             count += 1
             name = f"{stem}{count}"
         old = self.buffers[like]
-        memory = self.memory if role is Role.PAGE else old.memory
+        memory = self.memory if role is self.page else old.memory
         self.buffers[name] = replace(old, name=name, role=role, memory=memory)
         return name
 
     def pages(self) -> dict[str, np.ndarray]:
-        """First values of the buffers in the slower memory."""
+        """First values of static buffers in the slower memory."""
 
         def zeros(buffer: Buffer) -> np.ndarray:
             return np.zeros(buffer.shape, DTYPES[buffer.dtype])
 
-        return {name: zeros(self.buffers[name]) for name in self.paged.values()}
+        return {
+            name: zeros(self.buffers[name]) for name in self.paged.values() if self.page.persistent
+        }
 
 
 def _on(call: Call, change: dict[str, str]) -> Call:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from acclimate.errors import DoesNotFit
 from acclimate.estimate import copy_cycles_per_byte
 from acclimate.plan import arena_name, assign
-from acclimate.program import Program
+from acclimate.program import Program, Role
 from acclimate.recompute.step import Paging
-from acclimate.targets import Memory, Target
+from acclimate.targets import L3, Memory, Target
 
 _ALIGN_BYTES = 8
 # Of the most that fits: the memory that the arena leaves is taken by weights that would lie where
@@ -62,6 +62,15 @@ def find_homes(
                 paging = _paging(program, target, limits, memory, size) if paged else None
                 found.setdefault(size, []).append(Home(memory.name, size, paging))
     return [found[size] for size in sorted(found, reverse=True)]
+
+
+def l3_home(l3: L3, arena_bytes: int | None) -> Home:
+    """The memory before l3 as a home, with pages in l3.
+
+    Copies count as if the cores waited for all of them: an upper bound.
+    """
+    cycles = 1.0 / l3.bytes_per_cycle
+    return Home("", arena_bytes, Paging(cycles, cycles, l3.usable_bytes, Role.L3, l3.setup_cycles))
 
 
 def _most(

@@ -10,7 +10,7 @@ from acclimate.errors import BadOption, DoesNotFit, NoSchedule
 from acclimate.estimate import call_cost
 from acclimate.plan import Plan, assign, plan
 from acclimate.program import Program
-from acclimate.recompute.homes import Home, find_homes
+from acclimate.recompute.homes import Home, find_homes, l3_home
 from acclimate.recompute.recompute import recompute
 from acclimate.recompute.schedule import Schedule
 from acclimate.targets import Target
@@ -35,6 +35,11 @@ class Saving:
         return (self.recompute, self.page) != ("never", "never")
 
     @property
+    def optional(self) -> bool:
+        """True if nothing need be saved where everything fits."""
+        return self.percent is None and not self.modules
+
+    @property
     def modules(self) -> tuple[str, ...]:
         """Of the user's model, whose activations are dropped."""
         return () if isinstance(self.recompute, str) else self.recompute
@@ -51,11 +56,14 @@ class Saving:
 
 
 def can_page(target: Target) -> bool:
-    """True if the core of a device reaches a second memory that can be written.
+    """True if a device has a memory in which activations can wait.
 
-    What does not fit the fast memory of a cluster comes and goes in tiles: nothing is paged there.
+    That is a second one that its core reads and writes. A cluster needs an l3: what does not fit
+    its fast memory comes from l2 in tiles anyway.
     """
-    return target.cluster is None and sum(memory.writable for memory in target.memories) > 1
+    if target.cluster is not None:
+        return target.l3 is not None
+    return sum(memory.writable for memory in target.memories) > 1
 
 
 def save_ram(
@@ -90,7 +98,8 @@ def save_ram(
         raise BadOption(
             f"{target.machine} has no slower memory in which activations could wait",
             found=", ".join(memory.name for memory in target.memories) or "no memories",
-            hint=f"recompute={saving.page!r}, or a target with a second RAM such as stm32l476",
+            hint=f"recompute={saving.page!r}, or a target with a second RAM such as stm32l476, or"
+            " with an l3 such as gap9",
         )
     planned = plan(program, seconds=seconds)
     error: NoSchedule | None = None
@@ -148,8 +157,10 @@ def _homes(
         caps = [planned.arena_bytes * saving.percent // 100]
     asked = bool(saving.modules) or saving.percent is not None
     cap = min(caps, default=None)
-    named = target.cluster is None and any(memory.writable for memory in target.memories)
     paged = saving.page != "never" and can_page(target)
+    if target.l3 is not None and paged:
+        return [[l3_home(target.l3, cap)]] if asked or cap is not None else []
+    named = target.cluster is None and any(memory.writable for memory in target.memories)
     if not named or (asked and not paged):
         return [[Home("", cap)]] if asked or cap is not None else []
     if not asked and (cap is None or planned.arena_bytes <= cap):

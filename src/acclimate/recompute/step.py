@@ -118,16 +118,18 @@ class Paging:
         energy_per_byte: of a copy in either direction.
         size_bytes: that nodes may take there.
         memory: its name; empty where the device has no names for its memories.
+        setup_cycles: of a copy before its first byte.
     """
 
     cycles_per_byte: float = 1.0
     energy_per_byte: float = 1.0
     size_bytes: int = 1 << 40
     memory: str = ""
+    setup_cycles: int = 0
 
     def cycles(self, node: Node) -> int:
         """Of one copy of a node."""
-        return round(self.cycles_per_byte * node.size_bytes)
+        return self.setup_cycles + round(self.cycles_per_byte * node.size_bytes)
 
     def energy(self, node: Node) -> int:
         """Of one copy of a node."""

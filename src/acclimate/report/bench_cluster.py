@@ -272,8 +272,10 @@ def _step(name: str, machine: Target) -> ClusterRow:
     return _row(name, run_step(name, firmware), macs, machine, "whole")
 
 
-def compile_step(name: str, target: str | Target, recompute: str = "never") -> Firmware:
-    """The training step of a network for a device; `recompute` is that of `compile`."""
+def compile_step(
+    name: str, target: str | Target, recompute: str = "never", page: str = "never"
+) -> Firmware:
+    """The training step of a network for a device; `recompute` and `page` as for `compile`."""
     case = REGISTRY[name]
     model, x, y = example_of(case)
     return acclimate.compile(
@@ -285,6 +287,7 @@ def compile_step(name: str, target: str | Target, recompute: str = "never") -> F
         entries=("train",),
         name=name,
         recompute=recompute,
+        page=page,
     )
 
 

@@ -79,10 +79,15 @@ def bench_streamed(
 
 
 def measure_streamed(name: str, machine: Target) -> StreamedRow:
-    """Measures one row, and the step in L1 where that does not take too long."""
-    for memory, size in _MEMORIES.get(name, {}).items():
-        machine = machine.with_memory(memory, size)
-    firmware = compile_step(name, machine, recompute="auto")
+    """Measures one row, and the step in L1 where that does not take too long.
+
+    A machine with an L3 keeps its memories: what L2 does not hold waits there.
+    """
+    if machine.l3 is None:
+        for memory, size in _MEMORIES.get(name, {}).items():
+            machine = machine.with_memory(memory, size)
+    page = "never" if machine.l3 is None else "auto"
+    firmware = compile_step(name, machine, recompute="auto", page=page)
     cycles, macs = run_step(name, firmware), step_macs(firmware)
     resident = measure_row(name, machine).cycles if macs <= WHOLE_MACS else None
     return StreamedRow(
@@ -94,10 +99,11 @@ def measure_streamed(name: str, machine: Target) -> StreamedRow:
 
 
 def moved_bytes(firmware: Firmware, *, inward: bool) -> int:
-    """Bytes that the copies of a training step move into the fast memory, or out of it."""
+    """Bytes that the DMA moves into the fast memory in a training step, or out of it."""
     total = 0
     for call in firmware.program.entries["train"].calls:
-        if isinstance(call.attrs, Copy) and call.attrs.inward == inward:
+        copy = isinstance(call.attrs, Copy) and not firmware.program.copies_l3(call)
+        if copy and call.attrs.inward == inward:
             total += sum(
                 view.size * DTYPES[firmware.program.buffers[view.buffer].dtype].itemsize
                 for view in call.writes

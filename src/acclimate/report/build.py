@@ -58,6 +58,7 @@ def build_report(
             {str(role): size for role, size in plan.static_bytes.items()},
             plan.ram_bytes,
             flash_bytes(program),
+            program.l3_bytes,
         ),
         entries=tuple(
             _entry(program, entry, plan.entries[name], measured.get(name))

@@ -31,6 +31,7 @@ def report_document(report: Report) -> dict[str, Any]:
             "arena_bytes": memory.arena_bytes,
             "ram_bytes": memory.ram_bytes,
             "flash_bytes": memory.flash_bytes,
+            "l3_bytes": memory.l3_bytes,
             "static": {f"{role}_bytes": size for role, size in memory.static_bytes.items()},
         },
         "entries": {entry.name: _entry(entry) for entry in report.entries},

@@ -122,12 +122,14 @@ class Memory:
         static_bytes: by role: parameter, frozen, statistic, state, gradient.
         ram_bytes: arena and everything static that changes.
         flash_bytes: frozen tensors and the initial values of the others that are not all zero.
+        l3_bytes: of activations that wait behind all RAM that cores read.
     """
 
     arena_bytes: int
     static_bytes: Mapping[str, int]
     ram_bytes: int
     flash_bytes: int
+    l3_bytes: int = 0
 
 
 @dataclass(frozen=True)

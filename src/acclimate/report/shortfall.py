@@ -81,6 +81,8 @@ def _rooms(firmware: Firmware, target: Target, limits: Mapping[str, int]) -> Ite
         for here in target.memories:
             usable = min(here.usable_bytes, limits.get(here.name, here.usable_bytes))
             yield Room(here.name, arenas[here.name], static[here.name], usable, here.writable)
+        if target.l3 is not None and firmware.program.l3_bytes:
+            yield Room(Role.L3, 0, firmware.program.l3_bytes, target.l3.usable_bytes, True)
     total, limit = plan.ram_bytes - plan.arena_bytes, limits.get("ram")
     if not places:
         yield Room("RAM", plan.arena_bytes, total, limit)

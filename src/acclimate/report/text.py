@@ -73,6 +73,8 @@ def _memory(report: Report) -> list[str]:
     rows = [["arena", number(memory.arena_bytes), "buffers of one entry point at a time"]]
     rows += [[role, number(size), "static"] for role, size in static.items()]
     rows += [["RAM", number(memory.ram_bytes), "arena and static, without stack"]]
+    if memory.l3_bytes:
+        rows += [["l3", number(memory.l3_bytes), "activations wait there, behind the RAM"]]
     if frozen:
         rows += [["frozen", number(frozen), "constants in flash; in RAM with --weights binary"]]
     rows += [["flash", number(memory.flash_bytes), "constants and initial values, without code"]]

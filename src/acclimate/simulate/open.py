@@ -63,7 +63,7 @@ def open_device(
                 f"the device {name} has no option {option!r}",
                 hint=nearest(option, known) if known else f"firmware.run({name!r})",
             )
-    own = {"host": set[str](), "cluster": {"port_threads.c", "port_copies.c"}}
+    own = {"host": set[str](), "cluster": {"port_threads.c", "port_copies.c", "port_l3.c"}}
     foreign = own.get(name, {"port_threads.c"})  # what the device brings itself
     files = {path: content for path, content in files.items() if path not in foreign}
     if name == "host":

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from acclimate.kernels.copy.op import Copy
 from acclimate.program import Call
 from acclimate.stream.alike import Key, Pattern
 from acclimate.stream.cost import (
@@ -178,6 +179,8 @@ class Forms:
         return Option(tiling, staged_bytes + kernels.scratch_bytes, time, form)
 
     def _all(self, pattern: Pattern, inner: Set[str]) -> list[Option]:
+        if any(isinstance(call.attrs, Copy) for call in pattern.unit):
+            return []  # between l2 and l3: the fast memory has no part in it
         for crossed in (False, True):  # two dims are cut only where one is not enough
             found = [
                 o

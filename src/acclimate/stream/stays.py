@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from acclimate.kernels.copy.op import Copy
 from acclimate.program import Buffer, Program, Role
 from acclimate.stream.options import Options
 from acclimate.stream.tiling import Unit
@@ -152,7 +153,7 @@ def _uses(units: Sequence[Unit], buffers: Mapping[str, Buffer]) -> dict[str, lis
     found: dict[str, list[int]] = {}
     for number, unit in enumerate(units):
         for name in dict.fromkeys(view.buffer for call in unit for view in call.views):
-            if buffers[name].role not in (Role.SCALAR, Role.SCRATCH) and name != _RETURNED:
+            if buffers[name].role not in (Role.SCALAR, Role.SCRATCH, Role.L3) and name != _RETURNED:
                 found.setdefault(name, []).append(number)
     return found
 
@@ -165,11 +166,17 @@ def _stays(buffer: Buffer, entry: str, uses: list[int], units: Sequence[Unit]) -
             whole = arena and i == 0 and j == len(uses) - 1
             if not whole and (j == i or j - i >= _MOST_USES):
                 continue
+            if any(_copies(units[n]) for n in uses[i : j + 1]):
+                continue  # to l3 and back data go by way of l2
             writers = [n for n in uses[i : j + 1] if _writes(units[n], buffer.name)]
             fills = (not arena or i > 0) and not whole
             spills = bool(writers) and (not arena or j < len(uses) - 1)
             written = writers[-1] if writers else 0
             yield Stay(buffer.name, entry, uses[i], uses[j], fills, spills, written)
+
+
+def _copies(unit: Unit) -> bool:
+    return any(isinstance(call.attrs, Copy) for call in unit)
 
 
 def _writes(unit: Unit, name: str) -> bool:

@@ -28,14 +28,18 @@ class Streaming:
         program: with kernels, in execution order.
         target: a device with a fast memory, an outer one and a DMA between them.
         room: bytes of the fast memory that the program may take.
+        joined: calls that share data are computed tile by tile together. That saves copies; but
+            all that the calls of a tile read and write is alive at once in the outer memory.
     """
 
-    def __init__(self, program: Program, target: Target, room: int) -> None:
+    def __init__(self, program: Program, target: Target, room: int, *, joined: bool = True) -> None:
         self._program, self._target = program, target
         forms, users = Forms.of(target, room), users_of(program.calls())
         self._options = Options(program.buffers, forms, users)
-        entries = program.entries.items()
-        self._units = {name: units_of(e, self._options) for name, e in entries}
+        self._units = {
+            name: units_of(e, self._options) if joined else [(call,) for call in e.calls]
+            for name, e in program.entries.items()
+        }
 
     def write(self, room: int) -> tuple[Program, list[str]]:
         """Gives every buffer its memory and brings what calls need into the fast one.
@@ -89,7 +93,8 @@ class _Writer:
             if b.role is Role.SCRATCH:
                 continue
             inside = self.fast if name in near else self.outer
-            self.buffers[name] = b if b.role.external else replace(b, memory=inside)
+            fixed = b.role.external or b.role is Role.L3
+            self.buffers[name] = b if fixed else replace(b, memory=inside)
 
     def _all(self, stay: Stay) -> bool:
         """True for a buffer that has no other place than the fast memory."""
@@ -106,6 +111,10 @@ class _Writer:
         count = itertools.count()
         for number, unit in enumerate(units):
             origins = [next(count) for _ in unit]
+            if isinstance(unit[0].attrs, Copy):
+                # Between l2 and l3, beside what the DMA fetches: tiles go on as before.
+                flat.append(replace(unit[0], origin=origins[0]))
+                continue
             inner = self.stays.inner(entry, number)
             left = self.stays.left(entry, number)
             kinds = [(ring.size_bytes, ring.slots) for ring in rings]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from acclimate.kernels.copy.op import Copy
 from acclimate.plan import dependencies
 from acclimate.program import Call, Entry
 from acclimate.stream.options import Options
@@ -35,6 +36,8 @@ def units_of(entry: Entry, options: Options) -> list[Unit]:
         unit = [waiting.pop(0)]
         passed: list[int] = []
         for number in waiting[: _REACH + _MOST_CALLS]:
+            if _takes_away(calls[number]):
+                break  # the sooner it begins, the sooner there is room for something else
             more = [*_between(number, passed, needs), number]
             if len(unit) + len(more) > _MOST_CALLS:
                 break
@@ -48,6 +51,11 @@ def units_of(entry: Entry, options: Options) -> list[Unit]:
     return found
 
 
+def _takes_away(call: Call) -> bool:
+    """True for a copy into l3."""
+    return isinstance(call.attrs, Copy) and not call.attrs.inward
+
+
 def _between(number: int, passed: Sequence[int], needs: Sequence[set[int]]) -> list[int]:
     """The calls that were passed over and that must come before a call."""
     wanted = {number}
@@ -59,6 +67,8 @@ def _between(number: int, passed: Sequence[int], needs: Sequence[set[int]]) -> l
 
 def _joins(unit: Sequence[Call], more: Sequence[Call], small: set[str], options: Options) -> bool:
     """True if a unit and further calls take less time together than each of them alone."""
+    if any(isinstance(call.attrs, Copy) for call in (*unit, *more)):
+        return False
     here = {view.buffer for call in unit for view in call.views} - small
     shared = here & {view.buffer for call in more for view in call.views}
     saved = sum(options.forms.costs.copy(options.buffers[name].size_bytes) for name in shared)

@@ -3,10 +3,11 @@
 
 from acclimate.targets.check import FEATURES, PROCESSORS, SIMULATORS
 from acclimate.targets.find import find_target, target_names
-from acclimate.targets.targets import Cluster, Figure, Memory, Target, size_text
+from acclimate.targets.targets import L3, Cluster, Figure, Memory, Target, size_text
 
 __all__ = [
     "FEATURES",
+    "L3",
     "PROCESSORS",
     "SIMULATORS",
     "Cluster",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from acclimate.errors import nearest
 
 if TYPE_CHECKING:
-    from acclimate.targets.targets import Cluster, Memory, Target
+    from acclimate.targets.targets import L3, Cluster, Memory, Target
 
 SIMULATORS = ("host", "cluster", "cortex_m")
 _ARM_FPU = frozenset({"fpu", "simd"})
@@ -30,6 +30,8 @@ PROCESSORS = {
 }
 FEATURES = ("fpu", "simd", "xpulp", "f16", "float_registers")
 CLUSTER_ADDRESSES = {"l1": 0x1000_0000, "l2": 0x1C00_0000}  # fixed in the simulator
+L3_ADDRESS = 0x8000_0000  # fixed in the simulator, alike
+_MOST_L3_BYTES = 64 << 20  # that the simulator holds
 _FPU_LATENCIES = range(2)  # that the simulator is tested with
 _MOST_CORES = 16
 _MOST_REQUESTERS = 32  # of an L1 bank in one cycle: cores, and words of the DMA in and out
@@ -61,6 +63,8 @@ def problems(target: Target) -> Iterator[Problem]:
     yield from _simulator_problems(target)
     if target.cluster:
         yield from _cluster_problems(target.cluster, target.cores)
+    if target.l3:
+        yield from _l3_problems(target.l3, target)
     yield from memory_problems(target.memories, target.cluster)
 
 
@@ -200,3 +204,25 @@ def _cluster_problems(cluster: Cluster, cores: int) -> Iterator[Problem]:
     if cluster.icache_miss_cycles < (1 if cluster.icache_bytes else 0):
         hint = "1 or more; 0 only with icache_bytes = 0"
         yield problem("icache_miss_cycles", "is too small", hint)
+
+
+def _l3_problems(l3: L3, target: Target) -> Iterator[Problem]:
+    def problem(figure: str, what: str, hint: str) -> Problem:
+        return Problem(f"l3.{figure}", what, str(getattr(l3, figure)), hint)
+
+    if target.cluster is None:
+        hint = "remove the table [l3]: what a core reads itself is a [[memory]]"
+        yield Problem("l3", "is behind a cluster only", f"simulator {target.simulator!r}", hint)
+    for memory in target.memories if target.cluster else ():
+        if memory.name == "l3":
+            hint = "[l3], or [[memory]] with another name"
+            yield Problem("memory.l3", "is there beside [l3]", "two l3", hint)
+    if not 0 < l3.size_bytes <= _MOST_L3_BYTES:
+        yield problem("size_bytes", "cannot be simulated", f"1 to {_MOST_L3_BYTES} B")
+    elif not 0 <= l3.reserved_bytes < l3.size_bytes:
+        hint = f"0 or more and less than the size, {l3.size_bytes} B"
+        yield problem("reserved_bytes", "leaves nothing for the program", hint)
+    if l3.setup_cycles < 1:
+        yield problem("setup_cycles", "is less than 1", "1 or more cycles")
+    if not 1 / 64 <= l3.bytes_per_cycle <= 16:
+        yield problem("bytes_per_cycle", "cannot be simulated", "1/64 to 16, e.g. 0.9")

@@ -14,16 +14,17 @@ from typing import Any
 
 from acclimate.errors import BadTarget, nearest
 from acclimate.targets.check import problems
-from acclimate.targets.targets import Cluster, Memory, Target
+from acclimate.targets.targets import L3, Cluster, Memory, Target
 
 _KEYS = (
     "description", "simulator", "processor", "features", "cores", "clock_hz", "power_mw",
-    "memory", "cluster",
+    "memory", "cluster", "l3",
 )  # fmt: skip
 _MEMORY_KEYS = (
     "name", "address", "size_bytes", "reserved_bytes", "latency_cycles", "writable",
 )  # fmt: skip
 _CLUSTER_KEYS = tuple(field.name for field in fields(Cluster))
+_L3_KEYS = tuple(field.name for field in fields(L3))
 _KINDS = {
     str: "text", int: "a whole number", float: "a number", bool: "true or false", list: "a list",
     dict: "a table",
@@ -32,14 +33,14 @@ _KINDS = {
 _PLAIN = {
     "description": 'description = "my board, one core at 64 MHz"',
     "simulator": 'simulator = "cortex_m"', "processor": 'processor = "cortex-m4"',
-    "features": 'features = ["fpu"]', "memory": "[[memory]]", "cluster": "[cluster]",
+    "features": 'features = ["fpu"]', "memory": "[[memory]]", "cluster": "[cluster]", "l3": "[l3]",
     "name": 'name = "ram"', "address": "address = 0x2000_0000", "writable": "writable = false",
 }  # fmt: skip
 _EXAMPLES = {
     "cores": "8", "clock_hz": "240_000_000", "power_mw": "40.6", "size_bytes": "131072",
     "reserved_bytes": "8192", "latency_cycles": "1", "banks": "16", "fpus": "4",
     "fpu_latency": "1", "dma_bytes_per_cycle": "8", "dma_queue": "16", "icache_bytes": "0",
-    "icache_miss_cycles": "0",
+    "icache_miss_cycles": "0", "setup_cycles": "500", "bytes_per_cycle": "0.9",
 }  # fmt: skip
 
 
@@ -69,6 +70,7 @@ def load_target(path: Path) -> Target:
         power_mw=table.number("power_mw") if "power_mw" in table.values else None,
         memories=tuple(_memory(memory) for memory in table.tables("memory")),
         cluster=_cluster(table),
+        l3=_l3(table),
         sources=sources,
     )
     for problem in problems(target):
@@ -123,6 +125,19 @@ def _cluster(table: _Table) -> Cluster | None:
     inner = _Table(table.plain("cluster", dict), "cluster.", table.file, table.sources)
     inner.allow(_CLUSTER_KEYS)
     return Cluster(**{key: inner.whole(key) for key in _CLUSTER_KEYS})
+
+
+def _l3(table: _Table) -> L3 | None:
+    if "l3" not in table.values:
+        return None
+    inner = _Table(table.plain("l3", dict), "l3.", table.file, table.sources)
+    inner.allow(_L3_KEYS)
+    return L3(
+        size_bytes=inner.whole("size_bytes"),
+        reserved_bytes=inner.whole("reserved_bytes"),
+        setup_cycles=inner.whole("setup_cycles"),
+        bytes_per_cycle=inner.number("bytes_per_cycle"),
+    )
 
 
 @dataclass(frozen=True)

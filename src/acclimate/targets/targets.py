@@ -64,6 +64,29 @@ class Cluster:
 
 
 @dataclass(frozen=True)
+class L3:
+    """RAM on a serial bus behind the memories of a cluster. No core reads it: copies between it and
+    l2 bring data and take them away, one after the other, while the cores compute.
+
+    Args:
+        size_bytes: of all of it.
+        reserved_bytes: for the application, not for the program's data.
+        setup_cycles: of each copy before its first byte moves.
+        bytes_per_cycle: of a copy in either direction.
+    """
+
+    size_bytes: int
+    reserved_bytes: int
+    setup_cycles: int
+    bytes_per_cycle: float
+
+    @property
+    def usable_bytes(self) -> int:
+        """What the program's data may take."""
+        return self.size_bytes - self.reserved_bytes
+
+
+@dataclass(frozen=True)
 class Figure:
     """A number about a device, and where it comes from."""
 
@@ -92,6 +115,7 @@ class Target:
         power_mw: mean power of the running chip at that clock; None where it is not known.
         memories: fastest first; none for the host.
         cluster: only where the simulator is the cluster.
+        l3: behind a cluster that has one.
         sources: where each figure comes from, by "clock_hz", "memory.l1.size_bytes",
             "cluster.banks", ...
         changes: how it differs from the device of that name, e.g. "l1 2048 KiB".
@@ -107,6 +131,7 @@ class Target:
     power_mw: float | None = None
     memories: tuple[Memory, ...] = ()
     cluster: Cluster | None = None
+    l3: L3 | None = None
     sources: Mapping[str, str] = field(default_factory=dict, hash=False)
     changes: tuple[str, ...] = ()
 
@@ -200,8 +225,9 @@ class Target:
         for memory in self.memories:
             for name in ("size_bytes", "reserved_bytes", "latency_cycles"):
                 found.append((f"memory.{memory.name}.{name}", getattr(memory, name)))
-        for part in fields(self.cluster) if self.cluster else ():
-            found.append((f"cluster.{part.name}", getattr(self.cluster, part.name)))
+        for name, table in (("cluster", self.cluster), ("l3", self.l3)):
+            for part in fields(table) if table else ():
+                found.append((f"{name}.{part.name}", getattr(table, part.name)))
         return tuple(
             Figure(name, value, self.sources.get(name, "not given"))
             for name, value in found

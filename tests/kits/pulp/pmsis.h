@@ -79,6 +79,22 @@ void pi_cl_dma_cmd_2d(uint32_t ext, uint32_t loc, uint32_t size, uint32_t stride
                       pi_cl_dma_dir_e dir, pi_cl_dma_cmd_t *cmd);
 void pi_cl_dma_cmd_wait(pi_cl_dma_cmd_t *cmd);
 
+typedef struct pi_cl_ram_req_s {
+    struct pi_device *device;
+    void *addr;
+    uint32_t pi_ram_addr, size;
+    int begun, ext2loc;
+} pi_cl_ram_req_t;
+struct pi_default_ram_conf {
+    uint32_t size;
+};
+void pi_default_ram_conf_init(struct pi_default_ram_conf *conf);
+int pi_ram_open(struct pi_device *device);
+int pi_ram_alloc(struct pi_device *device, uint32_t *addr, uint32_t size);
+void pi_cl_ram_copy(struct pi_device *device, uint32_t pi_ram_addr, void *addr, uint32_t size, int ext2loc,
+                    pi_cl_ram_req_t *req);
+void pi_cl_ram_copy_wait(pi_cl_ram_req_t *req);
+
 typedef enum { PI_PERF_CYCLES = 16, PI_PERF_ACTIVE_CYCLES = 0 } pi_perf_event_e;
 void pi_perf_conf(unsigned events);
 void pi_perf_reset(void);

@@ -165,6 +165,42 @@ void pi_cl_dma_cmd_wait(pi_cl_dma_cmd_t *cmd) {
     }
 }
 
+/* The RAM of a board, which nobody reaches but by copies: these are made when somebody waits for them. */
+static unsigned char ram[1 << 20];
+static uint32_t given = 4; /* address 0 is kept, as the driver of GAP9's RAM does */
+static int ram_opened = 0;
+
+void pi_default_ram_conf_init(struct pi_default_ram_conf *conf) {
+    conf->size = sizeof ram;
+}
+
+int pi_ram_open(struct pi_device *device) {
+    ram_opened = device->config != NULL;
+    return ram_opened ? 0 : -1;
+}
+
+int pi_ram_alloc(struct pi_device *device, uint32_t *addr, uint32_t size) {
+    check(ram_opened && device != NULL, "the RAM is not open");
+    *addr = given;
+    given += size;
+    return given <= sizeof ram ? 0 : -1;
+}
+
+void pi_cl_ram_copy(struct pi_device *device, uint32_t pi_ram_addr, void *addr, uint32_t size, int ext2loc,
+                    pi_cl_ram_req_t *req) {
+    check(on_cluster && core == 0 && ram_opened, "a copy that is not begun by the first core of the cluster");
+    check(!req->begun, "a request is used again before somebody has waited for it");
+    check(size > 0 && pi_ram_addr >= 4 && pi_ram_addr + size <= given, "a copy outside of what was given");
+    *req = (pi_cl_ram_req_t){device, addr, pi_ram_addr, size, 1, ext2loc};
+}
+
+void pi_cl_ram_copy_wait(pi_cl_ram_req_t *req) {
+    check(req->begun, "no copy to wait for");
+    req->begun = 0;
+    memcpy(req->ext2loc ? req->addr : ram + req->pi_ram_addr, req->ext2loc ? ram + req->pi_ram_addr : req->addr,
+           req->size);
+}
+
 void pi_perf_conf(unsigned wanted) {
     events = wanted;
 }

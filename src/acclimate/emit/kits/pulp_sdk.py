@@ -39,6 +39,7 @@ def _files(tree: Tree) -> dict[str, bytes]:
         "sources": (*ports, *(name for name in tree.sources if name.endswith(".c"))),
         "assembly_sources": [name for name in tree.sources if name.endswith(".S")],
         "stack_bytes": stack_bytes(tree.target),
+        "l3_place": f"{tree.program.name}_l3",
         "image_bytes": placed_bytes(tree.program, tree.plan, "l1"),
     }
     files = dict(tree.library)

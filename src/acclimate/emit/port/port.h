@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What generated code needs of a device with several cores or memories: five functions, three macros.
+/* What generated code needs of a device with several cores or memories: eight functions, four macros.
  * Files port_*.c of the same folder implement the functions. */
 #ifndef AC_PORT_H
 #define AC_PORT_H
@@ -38,6 +38,18 @@
 extern "C" {
 #endif
 
+/* A place in l3, the memory behind the outer one that no core reads; and what declares so many bytes of it.
+ * On PMSIS that is an address of an external RAM: the application opens the RAM, says so in `ac_ram`, and
+ * gives the variable the address of as many bytes. */
+#ifdef AC_PULP
+typedef uint32_t ac_l3_place;
+#define AC_L3(name, bytes) ac_l3_place name
+extern struct pi_device *ac_ram;
+#else
+typedef uint8_t *ac_l3_place;
+#define AC_L3(name, bytes) uint8_t name[bytes] AC_IN(l3)
+#endif
+
 typedef void (*ac_task)(void *argument, int32_t core);
 
 /* Runs task(argument, core) on the cores 0 .. cores - 1 at once; returns when all have returned. Called
@@ -57,6 +69,12 @@ void ac_copy_out(int32_t channel, void *outer, const void *fast, int32_t row, in
 
 /* Returns when the copy of a channel is done. */
 void ac_copy_wait(int32_t channel);
+
+/* The same between l3 and the outer memory, which cores read: `bytes` in one piece. A channel has one copy at
+ * a time of either kind. */
+void ac_l3_in(int32_t channel, void *outer, ac_l3_place place, int32_t bytes);
+void ac_l3_out(int32_t channel, ac_l3_place place, const void *outer, int32_t bytes);
+void ac_l3_wait(int32_t channel);
 
 #ifdef __cplusplus
 }

@@ -37,6 +37,7 @@ def cluster_toolchain(target: Target, *, ported: bool = True) -> Toolchain:
     figures = {
         "L1_BYTES": target.memory("l1").size_bytes,
         "L2_BYTES": target.memory("l2").size_bytes,
+        "L3_BYTES": target.l3.size_bytes if target.l3 else 0,
         "STACK_BYTES": STACK_BYTES,
         "CORES": target.cores,
     }

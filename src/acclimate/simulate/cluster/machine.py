@@ -16,7 +16,8 @@ from acclimate.errors import MissingTool, OutOfCycles, SimulationFault
 from acclimate.simulate.bare import Image
 from acclimate.targets import Target
 
-L1_BASE, L2_BASE = 0x10000000, 0x1C000000
+L1_BASE, L2_BASE, L3_BASE = 0x10000000, 0x1C000000, 0x80000000
+L3_RATE = 1 << 16  # one byte per cycle of a copy
 STACK_BYTES = 1024
 ARGUMENTS = 8
 EVENTS = (
@@ -25,6 +26,7 @@ EVENTS = (
 )  # fmt: skip
 CYCLE_EVENTS = EVENTS[:11]
 
+_BASES = {"l1": L1_BASE, "l2": L2_BASE}
 MOST_CYCLES = 4_000_000_000  # of a call, if nobody asks for less
 _CHUNK_CYCLES = 200_000  # of simulation between two looks at Ctrl-C and the progress: a second
 _LOOP_RULES = (
@@ -45,7 +47,8 @@ class _Config(ctypes.Structure):
         (name, ctypes.c_uint32)
         for name in (
             "cores", "l1_bytes", "l2_bytes", "banks", "l2_latency", "fpus", "icache_bytes",
-            "icache_miss", "dma_bytes", "dma_queue", "check_races",
+            "icache_miss", "dma_bytes", "dma_queue", "check_races", "l3_bytes", "l3_setup",
+            "l3_rate",
         )
     ]  # fmt: skip
 
@@ -62,7 +65,10 @@ class _Outcome(ctypes.Structure):
     ]  # fmt: skip
 
 
-_RUNNING, _DONE, _TRAP, _OUTSIDE, _WRITES_CODE, _STACK, _LOOP, _RACE, _DEADLOCK, _DMA = range(10)
+(
+    _RUNNING, _DONE, _TRAP, _OUTSIDE, _WRITES_CODE, _STACK, _LOOP, _RACE, _DEADLOCK, _DMA, _UDMA,
+    _IN_L3,
+) = range(12)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -116,6 +122,9 @@ class Machine:
             dma_bytes=cluster.dma_bytes_per_cycle,
             dma_queue=cluster.dma_queue,
             check_races=check_races,
+            l3_bytes=target.l3.size_bytes if target.l3 else 0,
+            l3_setup=target.l3.setup_cycles if target.l3 else 0,
+            l3_rate=round(target.l3.bytes_per_cycle * L3_RATE) if target.l3 else 0,
         )
         self._handle = ctypes.c_void_p(self._library.cluster_new(ctypes.byref(config)))
         self._load_image()
@@ -132,16 +141,18 @@ class Machine:
         self._library.cluster_start(self._handle, *(self.image.symbol(name) for name in names))
 
     def memory(self, address: int, size: int) -> npt.NDArray[np.uint8]:
-        """Bytes of L1 or L2: a view, so writing to it writes to the machine."""
-        for name, base in (("l1", L1_BASE), ("l2", L2_BASE)):
-            end = base + self.target.memory(name).size_bytes
+        """Bytes of L1, L2 or L3: a view, so writing to it writes to the machine."""
+        target = self.target
+        sizes = [(base, target.memory(name).size_bytes) for name, base in _BASES.items()]
+        for base, length in (*sizes, (L3_BASE, target.l3.size_bytes if target.l3 else 0)):
+            end = base + length
             if base <= address and address + size <= end:
                 first = self._library.cluster_memory(self._handle, address)
                 block: Any = (ctypes.c_uint8 * size).from_address(first)
                 block.machine = self  # a view keeps its machine alive
                 view: npt.NDArray[np.uint8] = np.frombuffer(block, np.uint8)
                 return view
-        raise IndexError(f"{size} B at 0x{address:08x} are outside l1 and l2")
+        raise IndexError(f"{size} B at 0x{address:08x} are outside the memories")
 
     def attribute(self, low: int, high: int, slot: int) -> None:
         """From the issue of an instruction in [low, high) on, cycles count for a slot."""
@@ -233,6 +244,20 @@ class Machine:
         if outcome.status == _DMA:
             text = f"a DMA transfer of {outcome.value} B reaches outside the memories at {address}"
             return SimulationFault(text, where=where, hint="at most 131071 bytes, inside l1 and l2")
+        if outcome.status == _IN_L3:
+            verb = "writes to" if outcome.value else "reads from"
+            return SimulationFault(
+                f"the program {verb} address {address} of l3, which no core and no DMA reaches",
+                where=where,
+                hint="ac_l3_in copies data to l2, ac_l3_out takes them away",
+            )
+        if outcome.status == _UDMA:
+            text = (
+                f"a copy of {outcome.value} B between l3 and l2 reaches outside them at {address}"
+            )
+            return SimulationFault(
+                text, where=where, hint="at most 134217727 bytes, inside l3 and l2"
+            )
         texts = {
             _WRITES_CODE: f"the program writes to its own code at address {address}",
             _STACK: f"the stack of a core overflows at address {address}",

@@ -8,7 +8,10 @@ Cluster *cluster_new(const Config *config) { return new Cluster(*config); }
 
 void cluster_delete(Cluster *cluster) { delete cluster; }
 
-u8 *cluster_memory(Cluster *cluster, u32 address) { return cluster->memory(address); }
+u8 *cluster_memory(Cluster *cluster, u32 address) {
+    u8 *const at = cluster->memory(address);
+    return at ? at : cluster->external(address);
+}
 
 void cluster_start(Cluster *cluster, u32 entry, u32 code_end, u32 stacks, u32 stack_bytes, u32 host_return) {
     cluster->start(entry, code_end, stacks, stack_bytes, host_return);

@@ -4,8 +4,9 @@
 #include <cstring>
 
 Cluster::Cluster(const Config &c)
-    : config(c), l1(c.l1_bytes), l2(c.l2_bytes), bank_turn(c.banks), fpu_turn(c.fpus),
+    : config(c), l1(c.l1_bytes), l2(c.l2_bytes), l3(c.l3_bytes), bank_turn(c.banks), fpu_turn(c.fpus),
       fpu_divider(c.fpus), bank_wanted(c.banks), dma(c.dma_queue),
+      udma(c.l3_setup, c.l3_rate),
       races(c.check_races ? c.l1_bytes : 0) {
     // Trap: hand mepc and mcause over and stay.
     rom = {
@@ -85,7 +86,7 @@ void Cluster::fail(u32 status, u32 number, u32 pc, u32 address, u32 value) {
 }
 
 void Cluster::cycle() {
-    bool awake = !dma.idle();
+    bool awake = !dma.idle() || !udma.idle();
     for (auto &core : cores)
         if (!core->asleep) {
             low(*core);
@@ -102,6 +103,7 @@ void Cluster::cycle() {
         finish(i);
     }
     move_dma();
+    move_udma();
     now++;
     if (!awake)
         fail(DEADLOCK, 0, cores[0]->pc);
@@ -223,10 +225,21 @@ void Cluster::move_dma() {
             const u32 bytes = ::Dma::piece(t);
             u8 *inner = memory(t.l1), *outer = memory(t.l2);
             if (!inner || !outer || !memory(t.l1 + bytes - 1) || !memory(t.l2 + bytes - 1))
-                return fail(BAD_DMA, t.core, t.pc, inner ? t.l2 : t.l1);
+                return fail(external(t.l2) ? IN_L3 : BAD_DMA, t.core, t.pc, inner ? t.l2 : t.l1, !t.to_l1);
             memcpy(t.to_l1 ? inner : outer, t.to_l1 ? outer : inner, bytes);
             dma.advance(port, bytes);
         }
+}
+
+// (4) Bytes between L3 and L2; `page` has checked the addresses.
+void Cluster::move_udma() {
+    u32 at, bytes;
+    const Page *p = udma.step(now, at, bytes);
+    if (!p)
+        return;
+    u8 *const inner = &l2[p->l2 - L2_BASE] + at, *const outer = &l3[p->l3 - L3_BASE] + at;
+    memcpy(p->to_l2 ? inner : outer, p->to_l2 ? outer : inner, bytes);
+    udma.finish(now + 1);
 }
 
 // (4) What a core wanted in this cycle happens, or it is told to wait.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The cluster around the cores: banked L1, L2, event unit, DMA, shared FPUs, profile, checks.
+// The cluster around the cores: banked L1, L2, L3, event unit, DMA, uDMA, shared FPUs, profile, checks.
 //
 // One cycle: (1) clock low, responses arrive, cores say what they want; (2) FPUs and L1 banks are
 // shared out, round robin; (3) events; (4) accesses happen, losers are told, clock high.
@@ -12,6 +12,7 @@
 #include "dma.hpp"
 #include "loops.hpp"
 #include "races.hpp"
+#include "udma.hpp"
 
 class Cluster {
 public:
@@ -26,7 +27,8 @@ public:
     void call(u32 function, const u32 *arguments);
     void run(u64 cycles, Outcome &outcome);
 
-    u8 *memory(u32 address);
+    u8 *memory(u32 address); // what cores and DMA reach
+    u8 *external(u32 address) { return address - L3_BASE < config.l3_bytes ? &l3[address - L3_BASE] : nullptr; }
     u64 now = 0;
     u32 slots = 1;
     std::vector<u64> counters; // [slots][cores][EVENTS]
@@ -39,11 +41,13 @@ private:
     void share_fpus();
     void share_banks();
     void move_dma();
+    void move_udma();
     void events();
     void finish(u32 number);
     void access(u32 number);
     void peripheral(u32 number, u32 address, bool write, u32 data);
     void command(u32 number, u32 word);
+    void page(u32 number, u32 word);
     void race(u32 number, u32 address, u32 other_core, u32 other_pc);
     bool wakes(const Core &core, u32 number) const;
     u32 consume(Core &core, u32 number);
@@ -62,12 +66,12 @@ private:
         return at ? *reinterpret_cast<const u32 *>(at) : 0;
     }
     static u32 wait_event(Wait wait) {
-        return wait == Wait::BARRIER ? BARRIER : wait == Wait::DMA ? DMA : IDLE;
+        return wait == Wait::BARRIER ? BARRIER : wait == Wait::DMA || wait == Wait::UDMA ? DMA : IDLE;
     }
 
     Config config;
     std::vector<std::unique_ptr<Core>> cores;
-    std::vector<u8> l1, l2;
+    std::vector<u8> l1, l2, l3;
     std::vector<u32> rom;
     std::vector<u16> marks; // per half word of the code: slot and flags
     u32 code_end = L2_BASE, stacks = 0, stack_bytes = 0;
@@ -83,6 +87,7 @@ private:
     u64 began = 0;
     u32 trap_pc = 0;
     ::Dma dma;
+    Udma udma;
     Races races;
     Outcome result{};
 };

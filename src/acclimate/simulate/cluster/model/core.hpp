@@ -9,7 +9,7 @@
 #include "verilated.h"
 
 // What a core that asked for an event waits for.
-enum class Wait : u8 { NONE, BARRIER, JOB, DMA, HOST };
+enum class Wait : u8 { NONE, BARRIER, JOB, DMA, UDMA, HOST };
 
 // Private instruction cache: 4 ways of 16-byte lines, replaced in turn.
 class InstructionCache {

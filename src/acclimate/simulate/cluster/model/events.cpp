@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Accesses of the cores: memories, event unit, DMA registers, the line to the host.
+// Accesses of the cores: memories, event unit, registers of DMA and uDMA, the line to the host.
 #include <cstring>
 
 #include "cluster.hpp"
@@ -9,6 +9,8 @@ constexpr u32 EVENT_BARRIER = 0x1C, EVENT_JOB = 0x80, EVENT_HOST = 0xC0;
 constexpr u32 EVENT_TEAM = 0x00, EVENT_ARGUMENT = 0x84, EVENT_FORK = 0x88;
 // Offsets in the DMA.
 constexpr u32 DMA_COMMAND = 0x00, DMA_STATUS = 0x04, DMA_WAIT = 0x40;
+// Offsets in the uDMA.
+constexpr u32 UDMA_L3 = 0x00, UDMA_L2 = 0x04, UDMA_START = 0x08, UDMA_WAIT = 0x40;
 // Offsets in the line to the host.
 constexpr u32 IO_CORES = 0x00, IO_CYCLE = 0x04, IO_TRAP_PC = 0x10, IO_TRAP_CAUSE = 0x14, IO_RESULT = 0x18,
               IO_ARGUMENTS = 0x44;
@@ -26,6 +28,10 @@ Wait Cluster::wait_of(u32 address) const {
         const u32 offset = address & ~PAGE;
         return offset >= DMA_WAIT && offset < DMA_WAIT + 4 * DMA_IDS ? Wait::DMA : Wait::NONE;
     }
+    case UDMA_BASE: {
+        const u32 offset = address & ~PAGE;
+        return offset >= UDMA_WAIT && offset < UDMA_WAIT + 4 * UDMA_CHANNELS ? Wait::UDMA : Wait::NONE;
+    }
     default: return Wait::NONE;
     }
 }
@@ -35,6 +41,7 @@ bool Cluster::wakes(const Core &core, u32 number) const {
     case Wait::BARRIER: return released && (team >> number & 1);
     case Wait::JOB: return job_mask >> number & 1;
     case Wait::DMA: return dma.done(core.wait_id - DMA_WAIT / 4);
+    case Wait::UDMA: return udma.done(core.wait_id - UDMA_WAIT / 4);
     case Wait::HOST: return number == 0 && host_pending;
     default: return true;
     }
@@ -45,6 +52,7 @@ u32 Cluster::consume(Core &core, u32 number) {
     switch (core.wait) {
     case Wait::JOB: job_mask &= ~(1u << number); return job_function;
     case Wait::DMA: dma.release(1u << (core.wait_id - DMA_WAIT / 4)); return 0;
+    case Wait::UDMA: udma.release(core.wait_id - UDMA_WAIT / 4); return 0;
     case Wait::HOST: host_pending = false; return host_call[0];
     default: return 0;
     }
@@ -112,6 +120,8 @@ void Cluster::access(u32 number) {
         const Transfer *transfer = dma.races(rtl.data_addr_o, write);
         if (transfer)
             return race(number, rtl.data_addr_o, transfer->core, transfer->pc);
+        if (const Page *other = udma.races(rtl.data_addr_o, 1, write))
+            return race(number, rtl.data_addr_o, other->core, other->pc);
     }
     core.answer_data = data;
     if (inner)
@@ -157,6 +167,14 @@ void Cluster::peripheral(u32 number, u32 address, bool write, u32 data) {
         } else
             value = dma.busy;
         break;
+    case UDMA_BASE:
+        if (write && offset == UDMA_L3)
+            udma.l3 = data;
+        else if (write && offset == UDMA_L2)
+            udma.l2 = data;
+        else if (write && offset == UDMA_START)
+            page(number, data);
+        break;
     case IO_BASE:
         if (write && offset == IO_TRAP_PC)
             trap_pc = data;
@@ -174,7 +192,7 @@ void Cluster::peripheral(u32 number, u32 address, bool write, u32 data) {
         else if (offset >= IO_ARGUMENTS && offset < IO_ARGUMENTS + 32)
             value = host_call[1 + (offset - IO_ARGUMENTS) / 4];
         break;
-    default: return fail(OUTSIDE, number, core.pc, core.rtl.data_addr_o, write);
+    default: return fail(external(address) ? IN_L3 : OUTSIDE, number, core.pc, core.rtl.data_addr_o, write);
     }
     core.answer = true;
     core.answer_data = value;
@@ -200,6 +218,10 @@ void Cluster::command(u32 number, u32 data) {
         const Transfer *other = dma.races(transfer);
         if (other)
             return race(number, words[1], other->core, other->pc);
+        for (u32 at = 0; at < size; at += row ? row : size)
+            if (const Page *page = udma.races(words[2] + (row ? at / row * words[3] : 0), row ? row : size,
+                                              !transfer.to_l1))
+                return race(number, words[2], page->core, page->pc);
         // The bytes of L1 count as touched by the core that gives the command.
         for (u32 at = words[1]; at < words[1] + size && at - L1_BASE < config.l1_bytes; at++) {
             const Races::Found found =
@@ -209,6 +231,21 @@ void Cluster::command(u32 number, u32 data) {
         }
     }
     dma.push(transfer);
+}
+
+// The last word of a command to the uDMA: channel, direction and size.
+void Cluster::page(u32 number, u32 data) {
+    const Core &core = *cores[number];
+    const u32 size = data & UDMA_SIZE_MASK, last = size - 1;
+    const Page page{data >> UDMA_CHANNEL_SHIFT, number, core.pc, (data & UDMA_TO_L2) != 0, size, udma.l3, udma.l2};
+    const bool outer = size && external(page.l3) && external(page.l3 + last);
+    const bool inner = size && page.l2 >= L2_BASE && memory(page.l2) && memory(page.l2 + last);
+    if (!inner || !outer)
+        return fail(BAD_UDMA, number, core.pc, outer ? page.l2 : page.l3, size);
+    for (u32 at = 0; config.check_races && at < size; at++)
+        if (const Transfer *other = dma.races(page.l2 + at, page.to_l2))
+            return race(number, page.l2 + at, other->core, other->pc);
+    udma.push(page, now);
 }
 
 void Cluster::race(u32 number, u32 address, u32 other_core, u32 other_pc) {

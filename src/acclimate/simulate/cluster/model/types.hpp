@@ -14,10 +14,13 @@ using u64 = uint64_t;
 constexpr u32 L1_BASE = 0x10000000;
 constexpr u32 ROM_BASE = 0x1A000000;
 constexpr u32 IO_BASE = 0x1A100000;
+constexpr u32 UDMA_BASE = 0x1A102000;
 constexpr u32 EVENT_BASE = 0x1B200000;
 constexpr u32 DMA_BASE = 0x1B204000;
 constexpr u32 L2_BASE = 0x1C000000;
+constexpr u32 L3_BASE = 0x80000000;
 constexpr u32 PAGE = 0xFFFFF000;
+constexpr u32 RATE_BITS = 16; // fraction of l3_rate
 
 struct Config {
     u32 cores;
@@ -31,6 +34,9 @@ struct Config {
     u32 dma_bytes;       // per cycle
     u32 dma_queue;       // commands that wait
     u32 check_races;     // 1: two cores must not touch the same byte between two barriers
+    u32 l3_bytes;        // 0: there is none
+    u32 l3_setup;        // cycles of each copy before its first byte
+    u32 l3_rate;         // bytes per cycle of a copy, in units of 2^-RATE_BITS
 };
 
 // Every cycle of a core counts as one of these; then follow counts that are not cycles.
@@ -44,7 +50,7 @@ enum Event : u32 {
     FPU,          // the shared FPU is taken, or a result is not there yet
     EXECUTE,      // instructions of several cycles: division, high multiplication, unaligned access
     BARRIER,      // waits for the other cores
-    DMA,          // waits for a transfer
+    DMA,          // waits for a transfer, of L3 too
     IDLE,         // has no work
     CYCLE_EVENTS,
     FPU_OPS = CYCLE_EVENTS,
@@ -63,7 +69,9 @@ enum Status : u32 {
     BAD_LOOP,       // hardware loop against the rules: value = the rule's number
     RACE,           // other_core touched the byte at other_pc since the last barrier
     DEADLOCK,       // every core waits
-    BAD_DMA         // transfer outside the memories, or of no bytes
+    BAD_DMA,        // transfer outside the memories, or of no bytes
+    BAD_UDMA,       // the same between L3 and L2
+    IN_L3           // a core or the DMA accesses L3: value = 1 for a store
 };
 
 struct Outcome {

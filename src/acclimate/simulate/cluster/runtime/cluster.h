@@ -19,6 +19,13 @@
 #define AC_DMA_TO_L1 (1u << 17)
 #define AC_DMA_ROWS (1u << 19)
 
+#define AC_UDMA(offset) (*(volatile uint32_t *)(0x1A102000u + (offset)))
+#define AC_UDMA_L3 0x00u
+#define AC_UDMA_L2 0x04u
+#define AC_UDMA_START 0x08u
+#define AC_UDMA_WAIT(channel) (0x1A102040u + 4u * (channel))
+#define AC_UDMA_TO_L2 (1u << 27)
+
 #define AC_IO(offset) (*(volatile uint32_t *)(0x1A100000u + (offset)))
 #define AC_IO_CYCLE 0x04u
 
@@ -53,6 +60,18 @@ static inline uint32_t ac_dma_copy_rows(uint32_t l1, uint32_t l2, uint32_t bytes
 /* Sleeps until a copy is done and gives its id back. */
 static inline void ac_dma_wait(uint32_t id) {
     (void)ac_sleep_load(AC_DMA_WAIT(id));
+}
+
+/* Starts a copy of `bytes` between L3 and L2; a channel, 0 .. 15, may have several under way. */
+static inline void ac_udma_copy(uint32_t channel, uint32_t l3, uint32_t l2, uint32_t bytes, uint32_t to_l2) {
+    AC_UDMA(AC_UDMA_L3) = l3;
+    AC_UDMA(AC_UDMA_L2) = l2;
+    AC_UDMA(AC_UDMA_START) = channel << 28 | (to_l2 ? AC_UDMA_TO_L2 : 0u) | bytes;
+}
+
+/* Sleeps until the copies of a channel are done. */
+static inline void ac_udma_wait(uint32_t channel) {
+    (void)ac_sleep_load(AC_UDMA_WAIT(channel));
 }
 
 #endif
