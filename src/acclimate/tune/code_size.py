@@ -25,7 +25,8 @@ from acclimate.tune.workload import Workload, machine_name, request_of
 
 _COMPARED = 24  # choices of a call
 # Measured on the step of MobileNet in tiles: code of a call or a copy with its wait, as it is and
-# compiled for size; of a C statement that starts a kernel; of what all programs have, constants too.
+# compiled for size; of a C statement that starts a kernel; of what all programs have, constants
+# too.
 _CALL_BYTES, _COMPACT_BYTES = 70, 52
 _START_BYTES = 66
 _RUNTIME_BYTES = 8192
