@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import torch
@@ -88,14 +89,15 @@ def test_activations_are_computed_again_where_the_outer_memory_lacks_room_for_co
     kept = network.compile(_CLUSTER, budget={"l1": "16 kB"}, recompute="auto")
     assert [stage.name for stage in kept.stages][-2:] == [ORDERED, "stream"]
     needed = _outer_bytes(kept.program, kept.plan.arenas["l2"])
-    # Arena and weights have room, and with their code they have not.
-    target = _with_l2((needed - 8192) // 16 * 16)
+    # Arena and weights have room, but not with their code, even the smallest.
+    target = _with_l2((needed - 24 * 1024) // 16 * 16)
     firmware = network.compile(target, budget={"l1": "16 kB"}, recompute="auto")
-    assert "recompute" in [stage.name for stage in firmware.stages] or firmware.program.compact
+    assert "recompute" in [stage.name for stage in firmware.stages]
+    assert firmware.plan.arenas["l2"] < kept.plan.arenas["l2"]
     assert (
         _outer_bytes(firmware.program, firmware.plan.arenas["l2"]) <= target.memory("l2").size_bytes
     )
-    check_cluster(firmware, network.compile("host").run("host"), network.data, 16 * 1024)
+    check_cluster(firmware, network.compile("host"), network.data, 16 * 1024)
 
 
 def test_calls_are_compiled_for_size_before_kernels_change() -> None:
@@ -104,8 +106,6 @@ def test_calls_are_compiled_for_size_before_kernels_change() -> None:
     small, (change,) = spare_code(firmware.program, _CLUSTER, room + 64)
     assert small.compact and change.startswith("calls of ")
     assert [call.work for call in small.calls()] == [call.work for call in firmware.program.calls()]
-    assert (
-        b"AC_COMPACT\nstatic void net_train_task"
-        in replace(firmware, program=small).sources()["net.c"]
-    )
-    assert b"AC_COMPACT" not in firmware.sources()["net.c"]
+    text = replace(firmware, program=small).sources(kit="pulp-sdk")["net.c"].decode()
+    assert re.search(r"\nAC_COMPACT\s+static void net_train_task", text)
+    assert b"AC_COMPACT" not in firmware.sources(kit="pulp-sdk")["net.c"]
