@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 import acclimate as ac
 from acclimate.errors import BadExample
-from acclimate.models import DSCNN
+from acclimate.models import DSCNN, ResNet8
 from acclimate.program import Interpreter, Role
+from acclimate.quantize.residual import factors
 from acclimate.quantize.scheme import quantize_weights
 from ladder import assert_close
 
@@ -192,6 +193,35 @@ def test_layers_that_want_planes_and_pixels_of_one_activation() -> None:
     assert any("others read its input as pixels" in line for line in stage.changes)
     x = torch.randn(1, 1, 6, 6)
     assert_close(firmware.run().predict(x), model(x).detach(), 0.05, "scores")
+
+
+def test_residual_blocks_stay_integers() -> None:
+    torch.manual_seed(0)
+    model = frozen(ResNet8(), "fc1")
+    firmware = compiled(model, (3, 32, 32), loss="cross_entropy", entries=("predict",))
+    (stage,) = [stage for stage in firmware.stages if stage.name == "quantize"]
+    assert not any("floats from" in line for line in stage.changes)
+    counts = Counter(call.op.name for call in firmware.program.calls())
+    assert sum(n for name, n in counts.items() if name.startswith("add_")) == 3
+    assert sum(n for name, n in counts.items() if name.startswith("conv2d_")) == 9
+    assert counts["mean_u8_planes"] == counts["linear_fwd"] == 1
+    assert not {"map", "reduce", "conv2d_fwd", "dequantize_u8"} & set(counts)
+    device, meaning = firmware.run(), Interpreter(firmware.program)
+    x = np.random.default_rng(4).standard_normal((1, 3, 32, 32)).astype(np.float32)
+    found = device.predict(x)
+    assert_close(found, next(iter(meaning.run("predict", x=x).values())), 1e-6, "scores")
+    assert_close(found, model(torch.from_numpy(x)).detach(), 0.05, "scores")
+
+
+@pytest.mark.parametrize(
+    "scales", [(1.0, 1.0, 1.0), (0.02, 3.0, 3.1), (1e-6, 1e-7, 5.0), (9.0, 1.0, 0.01)]
+)
+def test_factors_of_a_sum_are_the_scales(scales: tuple[float, float, float]) -> None:
+    x, z, shift = factors(*scales)
+    assert 0 <= min(x, z) <= max(x, z) < 2**15 and 0 <= shift <= 30
+    step = 0.5 / 2**shift
+    assert abs(x / 2**shift - scales[0] / scales[2]) <= step
+    assert abs(z / 2**shift - scales[1] / scales[2]) <= step
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from acclimate.kernels.add_int8.op import OPS as SUMS
 from acclimate.kernels.conv2d_int8.op import OPS as CONVOLUTIONS
 from acclimate.kernels.op import Array, Op
 from acclimate.kernels.quantize.op import OPS as BRIDGES
@@ -19,7 +20,7 @@ from acclimate.kernels.quantize.op import find_bridge
 from acclimate.program import OpCase
 from int8 import drawn_convolution, operands
 
-OPS = (*CONVOLUTIONS, *BRIDGES)
+OPS = (*CONVOLUTIONS, *BRIDGES, *SUMS)
 CASES = [pytest.param(op, n, id=f"{op.name}-{n}") for op in OPS for n in range(len(op.cases))]
 DRAWN = 150
 
@@ -88,6 +89,20 @@ def test_convolutions_are_those_of_torch() -> None:
         inside = found[:, :, v["top"] : v["top"] + v["P"], v["left"] : v["left"] + v["Q"]]
         np.testing.assert_array_equal(inside, y.numpy())
         assert np.abs(found.astype(int)).sum() == np.abs(y.numpy()).sum(), "zeros lie around it"
+
+
+def test_sums_are_those_of_numpy() -> None:
+    for op in SUMS:
+        ex = example(
+            op, op.cases[1], operands(op, op.case_values(op.cases[1])[0], np.random.default_rng(2))
+        )
+        (found,) = ex.op.evaluate(ex.attrs, ex.inputs, ex.values)
+        found = found.transpose(0, 2, 3, 1) if op.name.endswith("planes") else found
+        x, z = ex.inputs
+        real = x[:, 2:5, 1:3] * 20000.0 + z[:, 1:4, 3:5] * 3000.0
+        y = np.clip(np.floor(real / 2**14 + 0.5), ex.values["y_lo"], ex.values["y_lo"] + 255)
+        np.testing.assert_array_equal(found[:, 1:4, 2:4], y)
+        assert np.abs(found).sum() == np.abs(y).sum(), "zeros lie around it"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The operators: one folder each, one declaration each."""
 
+from acclimate.kernels.add_int8.op import OPS as ADD_INT8
 from acclimate.kernels.avg_pool2d.op import OPS as AVG_POOL2D
 from acclimate.kernels.conv2d.op import OPS as CONV2D
 from acclimate.kernels.conv2d_int8.op import OPS as CONV2D_INT8
@@ -24,6 +25,7 @@ OPS: tuple[Op, ...] = (
     *COPY,
     *CONV2D_INT8,
     *QUANTIZE,
+    *ADD_INT8,
 )
 
 __all__ = ["OPS", "Op"]

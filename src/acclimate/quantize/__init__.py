@@ -32,8 +32,8 @@ def quantize(program: Program, scheme: Int8) -> tuple[Program, list[str]]:
         prefix = settle_layouts(find_prefix(program, entry.calls))
         if not prefix.layers:
             continue
-        measured = entry.calls[: prefix.layers[-1].number + 1]
-        chosen = [measured[layer.number] for layer in prefix.layers]
+        numbers = sorted(number for layer in prefix.layers for number in layer.numbers)
+        chosen = [entry.calls[number] for number in numbers]
         ranges = measure_ranges(program, chosen, batches)
         program, lines = rewrite(program, entry, prefix, ranges)
         changes += lines

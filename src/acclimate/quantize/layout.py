@@ -99,12 +99,12 @@ def layout_of(shape: tuple[int, ...], readers: Sequence[Layer]) -> Layout:
     top = left = 0
     rows, columns = H, W
     for layer in readers:
-        if layer.kind == "mean":
+        if layer.kind in ("mean", "add"):
             continue
         g = Geometry.of(layer.call)
         top, left = max(top, g.pad[0]), max(left, g.pad[1])
         reach = g.reach(layer.planes)
         rows, columns = max(rows, reach[0]), max(columns, reach[1])
     # The mean of planes is a sum over bytes that lie side by side.
-    planes = all(layer.kind != "conv2d" for layer in readers)
+    planes = all(layer.kind not in ("conv2d", "add") for layer in readers)
     return Layout(N, C, top + rows, left + columns, top, left, planes)

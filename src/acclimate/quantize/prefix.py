@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from math import inf
 
@@ -12,6 +12,7 @@ from acclimate.kernels.linear.op import LINEAR_FWD
 from acclimate.kernels.loop.expr import Apply, Arg, Const
 from acclimate.kernels.loop.op import Reduce
 from acclimate.program import Buffer, Call, Phase, Program, Role, View, describe
+from acclimate.quantize.residual import relu, sum_and_relu
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,13 @@ class Layer:
     Args:
         number: of the call in its entry point.
         call: in floats.
-        kind: `conv2d`, `depthwise`, or `mean`: the last one gives floats.
+        kind: `conv2d`, `depthwise`, `add`, or `mean`: the last one gives floats.
         x: buffer of its input.
         y: buffer of its output.
         dtype: of its output.
         factor: of a mean: what the sum of its pixels is multiplied by.
+        z: buffer of the second input of a sum.
+        relu: number of the call of the ReLU behind a sum.
     """
 
     number: int
@@ -35,6 +38,18 @@ class Layer:
     y: str
     dtype: str = "f32"
     factor: float = 1.0
+    z: str = ""
+    relu: int | None = None
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Buffers that it reads."""
+        return (self.x, self.z) if self.z else (self.x,)
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """Of the calls that it replaces."""
+        return (self.number,) if self.relu is None else (self.number, self.relu)
 
     @property
     def planes(self) -> bool:
@@ -66,7 +81,7 @@ def find_prefix(program: Program, calls: Sequence[Call]) -> Prefix:
         known = [v for v in data if v.buffer in integers or _is_input(buffers[v.buffer])]
         if call.phase is not Phase.FORWARD or not data or len(known) < len(data):
             continue
-        layer = _layer(number, call, buffers, layers)
+        layer = _sum(number, calls, buffers, integers) or _layer(number, call, buffers, layers)
         if isinstance(layer, Layer):
             layers.append(layer)
             integers |= {layer.y} if layer.kind != "mean" else set()
@@ -74,6 +89,20 @@ def find_prefix(program: Program, calls: Sequence[Call]) -> Prefix:
             where = f"{call.source.module} " if call.source.module else ""
             ends.append(f"floats from {where}{describe(call)} on: {layer}")
     return Prefix(tuple(layers), tuple(ends))
+
+
+def _sum(
+    number: int, calls: Sequence[Call], buffers: Mapping[str, Buffer], integers: Set[str]
+) -> Layer | None:
+    """The layer of a sum of two activations."""
+    call = calls[number]
+    names = [view.buffer for view in call.inputs if view is not None]
+    found = sum_and_relu(number, calls, buffers) if set(names) <= integers else None
+    if found is None:
+        return None
+    dtype, relu = found
+    (y,) = (call if relu is None else calls[relu]).writes
+    return Layer(number, call, "add", names[0], y.buffer, dtype, z=names[1], relu=relu)
 
 
 def _is_input(buffer: Buffer) -> bool:
@@ -89,7 +118,8 @@ def _layer(
     made = {layer.y: layer for layer in before}
     x = call.inputs[0] if call.inputs else None
     if isinstance(call.attrs, Reduce):
-        factor = _mean_factor(call.attrs)
+        clipped = x is not None and x.buffer in made and made[x.buffer].dtype == "u8"
+        factor = _mean_factor(call.attrs, clipped)
         (y,) = call.outputs
         if factor and x and y and x.buffer in made and _is_whole(x, buffers) and y.contiguous:
             return Layer(number, call, "mean", x.buffer, y.buffer, factor=factor)
@@ -132,9 +162,11 @@ def _is_whole(view: View, buffers: Mapping[str, Buffer]) -> bool:
     return view.covers(buffer) and view.shape == buffer.shape
 
 
-def _mean_factor(attrs: Reduce) -> float:
-    """What the sum over all pixels is multiplied by; 0 for what is no such sum."""
-    if attrs.kind != "sum" or attrs.expr != Arg(0) or len(attrs.shape) != 4:
+def _mean_factor(attrs: Reduce, clipped: bool) -> float:
+    """What the sum over all pixels is multiplied by; 0 for what is no such sum. A ReLU of pixels
+    that are clipped already is the pixels."""
+    exprs = (Arg(0), relu(Arg(0))) if clipped else (Arg(0),)
+    if attrs.kind != "sum" or attrs.expr not in exprs or len(attrs.shape) != 4:
         return 0.0
     if attrs.axes != (2, 3):
         return 0.0
@@ -149,13 +181,13 @@ def _mean_factor(attrs: Reduce) -> float:
 
 def settle_layouts(prefix: Prefix) -> Prefix:
     """The prefix without layers that would read in planes what another one reads as pixels."""
-    pixels = {layer.x for layer in prefix.layers if layer.kind == "conv2d"}
+    pixels = {x for layer in prefix.layers if layer.kind in ("conv2d", "add") for x in layer.inputs}
     both = next((n for n in prefix.layers if n.planes and n.x in pixels), None)
     if both is None:
         return prefix
     gone, kept = {both.y}, []
     for layer in prefix.layers:
-        if layer is both or layer.x in gone:
+        if layer is both or gone & set(layer.inputs):
             gone.add(layer.y)
         else:
             kept.append(layer)

@@ -8,12 +8,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from acclimate.kernels.add_int8.op import AddInt8, find_add
 from acclimate.kernels.conv2d_int8.op import ConvInt8, find_conv
 from acclimate.kernels.op import Array
 from acclimate.kernels.quantize.op import Placed, Scaled, find_bridge
 from acclimate.program import Buffer, Call, Entry, Program, Role, View
 from acclimate.quantize.layout import Geometry, Layout, layout_of
 from acclimate.quantize.prefix import Layer, Prefix
+from acclimate.quantize.residual import factors
 from acclimate.quantize.scheme import HIGHEST, Weights, least_scale, quantize_weights
 
 
@@ -34,6 +36,7 @@ class Rewriter:
         self.buffers: dict[str, Buffer] = dict(program.buffers)
         self.values: dict[str, Array] = dict(program.values)
         self.layers = {layer.number: layer for layer in prefix.layers}
+        self.absorbed = {layer.relu for layer in prefix.layers}
         self.dtypes = {layer.y: layer.dtype for layer in prefix.layers if layer.kind != "mean"}
         self.scales: dict[str, float] = {}
         self.layouts: dict[str, Layout] = {}
@@ -44,6 +47,8 @@ class Rewriter:
         floats: set[str] = set()  # activations that are integers, and floats by now as well
         for number, call in enumerate(self.entry.calls):
             layer = self.layers.get(number)
+            if number in self.absorbed:
+                continue
             if layer is None:
                 for name in sorted({view.buffer for view in call.reads} & set(self.dtypes)):
                     if name not in floats:
@@ -52,12 +57,14 @@ class Rewriter:
                 self.calls.append(call)
             elif layer.kind == "mean":
                 self._mean(layer)
+            elif layer.kind == "add":
+                self._add(layer)
             else:
                 self._convolution(layer)
         return self.calls
 
     def _readers(self, name: str) -> list[Layer]:
-        return [layer for layer in self.prefix.layers if layer.x == name]
+        return [layer for layer in self.prefix.layers if name in layer.inputs]
 
     def _integers(self, name: str) -> View:
         """The buffer of an activation as integers, made where there is none."""
@@ -124,6 +131,21 @@ class Rewriter:
             )
             made.append(View.whole(self.buffers[name]))
         return made[0], made[1]
+
+    def _add(self, layer: Layer) -> None:
+        """The sum of two activations."""
+        x, z = (self._integers(name) for name in layer.inputs)
+        scale_y = (self.ranges[layer.y] or 1.0) / HIGHEST[layer.dtype]
+        self.scales[layer.y] = scale_y
+        y = self._integers(layer.y)
+        places = [self.layouts[name] for name in (*layer.inputs, layer.y)]
+        corners = [corner for place in places for corner in (place.top, place.left)]
+        P, Q = layer.call.writes[0].shape[2:]
+        made = factors(*(self.scales[name] for name in layer.inputs), scale_y)
+        dtypes = [self.dtypes[name] for name in (*layer.inputs, layer.y)]
+        op = find_add(*dtypes, places[2].planes)
+        attrs = AddInt8(P, Q, *made, *corners)
+        self.calls.append(Call(op, (y,), (x, z), attrs, layer.call.phase, layer.call.source))
 
     def _mean(self, layer: Layer) -> None:
         """The mean over all pixels, in floats."""
