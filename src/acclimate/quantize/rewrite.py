@@ -141,9 +141,9 @@ class Rewriter:
         places = [self.layouts[name] for name in (*layer.inputs, layer.y)]
         corners = [corner for place in places for corner in (place.top, place.left)]
         P, Q = layer.call.writes[0].shape[2:]
-        made = factors(*(self.scales[name] for name in layer.inputs), scale_y)
-        dtypes = [self.dtypes[name] for name in (*layer.inputs, layer.y)]
-        op = find_add(*dtypes, places[2].planes)
+        made = factors(self.scales[layer.x], self.scales[layer.z], scale_y)
+        dtypes = self.dtypes
+        op = find_add(dtypes[layer.x], dtypes[layer.z], layer.dtype, places[2].planes)
         attrs = AddInt8(P, Q, *made, *corners)
         self.calls.append(Call(op, (y,), (x, z), attrs, layer.call.phase, layer.call.source))
 

@@ -121,7 +121,9 @@ def _op(x: str, z: str, y: str, planes: bool) -> Op:
     )
 
 
-OPS = tuple(_op(*dtypes, planes) for *dtypes, planes in product(*3 * (LOWEST,), (False, True)))
+OPS = tuple(
+    _op(x, z, y, planes) for x, z, y in product(LOWEST, repeat=3) for planes in (False, True)
+)
 _BY_NAME = {op.name: op for op in OPS}
 
 
