@@ -238,7 +238,7 @@ def test_any_budget_fits_or_is_refused(name: str, doublings: int, more: float) -
 
 def test_the_excerpt_of_the_documentation_is_what_is_generated() -> None:
     text = (Path(__file__).parents[1] / "docs" / "memories.md").read_text()
-    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    example, paged = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     names: dict[str, ac.Firmware] = {}
     exec(example, names)
     written = " ".join(names["firmware"].sources()["net.c"].decode().split())
@@ -246,3 +246,5 @@ def test_the_excerpt_of_the_documentation_is_what_is_generated() -> None:
     assert len(excerpts) == 2
     for excerpt in excerpts:
         assert " ".join(excerpt.split()) in written
+    exec(paged, names)
+    assert names["firmware"].target.l3 is not None

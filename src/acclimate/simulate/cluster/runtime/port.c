@@ -79,11 +79,13 @@ void ac_copy_wait(int32_t channel) {
 }
 
 void ac_l3_in(int32_t channel, void *outer, ac_l3_place place, int32_t bytes) {
-    ac_udma_copy((uint32_t)channel, (uint32_t)(uintptr_t)place, (uint32_t)(uintptr_t)outer, (uint32_t)bytes, 1);
+    ac_udma_copy((uint32_t)channel, (uint32_t)(uintptr_t)place, (uint32_t)(uintptr_t)outer, (uint32_t)bytes,
+                 1);
 }
 
 void ac_l3_out(int32_t channel, ac_l3_place place, const void *outer, int32_t bytes) {
-    ac_udma_copy((uint32_t)channel, (uint32_t)(uintptr_t)place, (uint32_t)(uintptr_t)outer, (uint32_t)bytes, 0);
+    ac_udma_copy((uint32_t)channel, (uint32_t)(uintptr_t)place, (uint32_t)(uintptr_t)outer, (uint32_t)bytes,
+                 0);
 }
 
 void ac_l3_wait(int32_t channel) {
