@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import acclimate as ac
-from acclimate.errors import BadExample
+from acclimate.errors import BadExample, BadOption
 from acclimate.models import DSCNN, ResNet8
 from acclimate.program import Interpreter, Role
 from acclimate.quantize.residual import factors
@@ -266,3 +266,9 @@ def test_a_layer_without_weights_is_its_bias() -> None:
     made = quantize_weights(np.zeros((2, 3)), np.array([0.5, -0.25]), 0.1, 0.01)
     assert not made.w.any()
     np.testing.assert_array_equal(made.scale[:, 0] >> made.scale[:, 1], [50, -25])
+
+
+def test_a_scheme_that_is_none_is_an_error() -> None:
+    example = torch.zeros(1, 4), torch.tensor([0])
+    with pytest.raises(BadOption, match="frozen layers compute with"):
+        ac.compile(nn.Linear(4, 2), example=example, quantize="int8")  # type: ignore[arg-type]

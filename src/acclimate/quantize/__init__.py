@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from acclimate.errors import BadOption
 from acclimate.program import Program, Role
 from acclimate.quantize.calibrate import measure_ranges
 from acclimate.quantize.prefix import find_prefix, settle_layouts
@@ -23,8 +24,15 @@ def quantize(program: Program, scheme: Int8) -> tuple[Program, list[str]]:
         scheme: with the inputs that ranges are measured on.
 
     Raises:
+        BadOption: the scheme is none.
         BadExample: the calibration inputs are not those of the model.
     """
+    if not isinstance(scheme, Int8):
+        raise BadOption(
+            "quantize takes the numbers that frozen layers compute with",
+            found=repr(scheme),
+            hint="quantize=ac.Int8(calibration=x)",
+        )
     inputs = [b for b in program.buffers.values() if b.role is Role.INPUT]
     batches = scheme.inputs(inputs)
     changes: list[str] = []
