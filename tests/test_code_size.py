@@ -57,7 +57,7 @@ def test_code_stays_where_there_is_room_for_it(firmware: ac.Firmware) -> None:
 def test_kernels_take_less_code_where_memory_is_short(firmware: ac.Firmware) -> None:
     small, changes = spare_code(firmware.program, _CLUSTER, _CLUSTER.memory("l2").size_bytes)
     assert _code_bytes(small) < 0.7 * _code_bytes(firmware.program)
-    assert re.fullmatch(r"kernels of [\d,]+ B take [\d,]+ B: l2 holds code too", *changes)
+    assert re.fullmatch(r"kernels of [\d,]+ B take [\d,]+ B: l2 holds code too", changes[-1])
     pairs = zip(firmware.program.calls(), small.calls(), strict=True)
     assert all(a.views == b.views and a.kernel == b.kernel for a, b in pairs)
 
@@ -65,7 +65,7 @@ def test_kernels_take_less_code_where_memory_is_short(firmware: ac.Firmware) -> 
 def test_smaller_kernels_compute_the_same(
     firmware: ac.Firmware, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("acclimate.tune.code_size._CALL_BYTES", 1 << 20)
+    monkeypatch.setattr("acclimate.tune.code_size._RUNTIME_BYTES", 1 << 22)
     small = _firmware()
     assert _code_bytes(small.program) < _code_bytes(firmware.program)
     x = np.random.default_rng(0).normal(size=(1, 3, 40, 40)).astype(np.float32)
