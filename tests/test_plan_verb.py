@@ -117,8 +117,9 @@ def test_a_cluster_has_a_fast_memory_and_energy() -> None:
     found = ac.survey(network(), example=EXAMPLE, target="gap9", cores=2, budget={"l1": "4 kB"})
     for point in found:
         assert point.cost and point.fits
-        l1, l2 = point.cost.rooms
-        assert (l1.memory, l2.memory, l1.usable_bytes) == ("l1", "l2", 4000)
+        l1, l2, l3 = point.cost.rooms
+        assert (l1.memory, l2.memory, l3.memory) == ("l1", "l2", "l3")
+        assert l1.usable_bytes == 4000 and not l3.taken_bytes
         assert l1.taken_bytes <= 4000 and point.cost.energy_mj
     assert "gap9, 2 cores" in found.text() and "l1 [B]" in found.text()
 
@@ -309,7 +310,9 @@ def test_plan_shares_out_no_work_and_checks_the_model_once(
     cost, firmware = found["all"].cost, found["all"].compile()
     assert cost and firmware.stages[-1].name == "stream"
     entry = firmware.program.entries["train"]
-    assert cost.cycles == entry_cycles(firmware.program, entry, firmware.plan, firmware.target)
+    spent = entry_cycles(firmware.program, entry, firmware.plan, firmware.target)
+    # Arenas of a survey are packed greedily: tiles may have less room there.
+    assert spent <= cost.cycles < 1.15 * spent
 
 
 def test_plan_that_is_interrupted_leaves_nothing(

@@ -27,7 +27,7 @@ def compiled(budget: dict[str, str | int] | None) -> ac.Firmware:
 
 @pytest.fixture(scope="module")
 def tiled() -> ac.Firmware:
-    return compiled({"l1": "4 kB"})
+    return compiled({"l1": "6 kB"})
 
 
 @pytest.fixture(scope="module")
