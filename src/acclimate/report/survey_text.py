@@ -66,7 +66,7 @@ def _row(point: Point, memories: list[str]) -> list[str]:
         point.name,
         number(point.trained),
         number(cost.ram_bytes),
-        *(number(taken[name]) for name in memories),
+        *(number(taken.get(name, 0)) for name in memories),  # l3 counts only where it is used
         number(cost.flash_bytes),
         number(cost.macs),
         number(cost.cycles),
