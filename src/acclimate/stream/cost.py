@@ -56,6 +56,15 @@ class Costs:
     target: Target
     chooser: Chooser
 
+    def once(self, cycles: float) -> float:
+        """Cycles of code that runs once, given those that it takes where it lies in the cache.
+
+        Four instructions are a line of the instruction cache, which the next tile has replaced.
+        """
+        figures = self.target.cluster
+        assert figures is not None
+        return cycles * (1.0 + figures.icache_miss_cycles / 4.0)
+
     def scratch_bytes(self, call: Call) -> int:
         """What the kernel of a call needs besides its operands."""
         return 4 * self.chooser.choose(call)[1]

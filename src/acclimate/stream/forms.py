@@ -254,9 +254,9 @@ class Forms:
             for tile in tiling.tiles:
                 like = _shapes(tile)
                 if like not in known:
-                    cycles = TILE_CYCLES * (len(tiling.tiles) > 1) + sum(
-                        map(self.costs.cycles, tile)
-                    )
+                    cycles = sum(map(self.costs.cycles, tile))
+                    if len(tiling.tiles) > 1:
+                        cycles += self.costs.once(TILE_CYCLES)
                     known[like] = cycles, max(map(self.costs.scratch_bytes, tile))
                 each.append(known[like])
             compute, scratch = zip(*each, strict=True)
@@ -274,7 +274,7 @@ class Forms:
         coming = np.append(fetch[1:] + gap, 0.0)
         leaving = np.append(0.0, store[:-1])
         begun = sum((np.sign(t.fetch) + np.sign(t.store) for t in moved), none)
-        compute = compute + COMMAND_CYCLES * begun
+        compute = compute + self.costs.once(COMMAND_CYCLES) * begun
         busy = np.maximum(np.maximum(compute + stalls, coming), leaving)
         # The last store runs beside the next unit.
         return float(fetch[0] + busy.sum() + store[-1] / 4)
