@@ -23,6 +23,7 @@ _WORD = 4
 _CONFLICTS = 1.01  # cores that meet in a bank, on average
 _CONFLICTS_IN_STEP = 1.15  # where all stream rows that begin in one bank
 MOST_ROWS = 6
+_NO_WALK = Walk((0, 0, 0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +111,7 @@ def share(
     """
     row_parts = choice["row_parts"]
     column_parts = core.cores // row_parts
-    cuts = bounds(len(problems[0].rows[0]), row_parts)
+    cuts = [*pairwise(bounds(len(problems[0].rows[0]), row_parts))]
     grains: list[tuple[Contraction, int, Numbers]] = []  # problem, of a block, columns
     for problem in problems:
         # Cores share the lines of blocks with several, and each makes blocks of its own.
@@ -119,13 +120,17 @@ def share(
     most = problems[0].taps.count
     costs = [(len(grain) + 1.0 / high) * p.taps.count / most for p, high, grain in grains]
     every: list[list[tuple[Contraction, _Call]]] = []
+    rows_of: dict[tuple[int, int], list[_Rows]] = {}  # the same for all parts of the columns
     for column_part, part in enumerate(shares(costs, column_parts)):
         runs = groupby((grains[n] for n in part), key=lambda item: item[0])
         columns = [(problem, _column_walks(problem, _blocks([*run]))) for problem, run in runs]
-        for first, end in pairwise(cuts):
+        for first, end in cuts:
             calls = []
             for problem, same in columns:
-                found = _calls(problem, choice, range(first, end), same)
+                if (id(problem), first) not in rows_of:
+                    made = _row_blocks(problem, range(first, end), choice["rows"])
+                    rows_of[id(problem), first] = made
+                found = _calls(problem, choice, rows_of[id(problem), first], same)
                 calls += [(problem, call) for call in found]
             for problem in problems:
                 if problem.result.sums:
@@ -220,27 +225,57 @@ def _column_walks(problem: Contraction, blocks: Sequence[Numbers]) -> list[_Colu
     return found
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """Row blocks of one form that lie in equal steps.
+
+    Args:
+        a: offsets of the rows of a from the first one.
+        c: offsets of the rows of c, alike.
+        first: offsets of a, of c and of the plane of b, and number of the row, of the first block.
+        steps: of a, c, number and plane.
+        count: of blocks.
+    """
+
+    a: tuple[int, ...]
+    c: tuple[int, ...]
+    first: tuple[int, int, int, int]
+    steps: tuple[int, int, int, int]
+    count: int
+
+
+def _row_blocks(problem: Contraction, rows: range, most: int) -> list[_Rows]:
+    found = []
+    for group, steps, count in _row_walks(problem, rows, most):
+        a, c = (offsets[group] for offsets in problem.rows)
+        plane = 0 if problem.planes is None else int(problem.planes[group[0]])
+        first = int(a[0]), int(c[0]), plane, group[0]
+        found.append(_Rows(_relative(a), _relative(c), first, steps, count))
+    return found
+
+
 def _calls(
-    problem: Contraction, choice: Choice, rows: range, columns: Sequence[_Columns]
+    problem: Contraction, choice: Choice, rows: Sequence[_Rows], columns: Sequence[_Columns]
 ) -> list[_Call]:
-    """The calls of one core for some of the column blocks, by form."""
+    """The calls of one core for some of the row and column blocks, by form."""
     found = []
     result, rotates = problem.result, choice["rotate"] > 0
     plain = replace(result, sums=False)
     by_row = result.bias_bytes if result.bias == "rows" else 0
-    for group, steps, count in _row_walks(problem, rows, choice["rows"]):
-        step_a, step_c, step, plane = steps
-        at_plane = 0 if problem.planes is None else int(problem.planes[group[0]])
-        a, c = (offsets[group] for offsets in problem.rows)
-        form_a, form_c = _relative(a), _relative(c)
+    for block_rows in rows:
+        step_a, step_c, step, plane = block_rows.steps
+        a, c, at_plane, number = block_rows.first
+        row_steps = step_a, step_c, step * by_row
         for one in columns:
             (outer, outer_step), (inner, inner_step) = one.outer, one.inner
             b, column, bias = one.first
-            walk = Walk((step_a, step_c, step * by_row), outer_step, inner_step, plane)
+            walk = Walk(row_steps, outer_step, inner_step, plane)
+            form_a, form_c = block_rows.a, block_rows.c
             block = Block(form_a, one.b, form_c, one.c, problem.taps, plain, walk, rotates)
-            at_bias = bias + group[0] * by_row
-            at_c, at_b = int(c[0]) + column, at_plane + b
-            found.append(_Call(block, int(a[0]), at_b, at_c, at_bias, count, outer, inner))
+            at_bias = bias + number * by_row
+            found.append(
+                _Call(block, a, at_plane + b, c + column, at_bias, block_rows.count, outer, inner)
+            )
     return found
 
 
@@ -263,7 +298,7 @@ def _three(step: tuple[int, ...]) -> tuple[int, int, int]:
 
 
 def _relative(offsets: Numbers) -> tuple[int, ...]:
-    return tuple(int(n) for n in offsets - offsets[0])
+    return tuple((offsets - offsets[0]).tolist())
 
 
 def _row_walks(
@@ -306,6 +341,9 @@ def _merge(
 ) -> list[list[tuple[Contraction, _Call]]]:
     """Lets walks of one step use the kernel of a longer walk: a loop that runs once has no step."""
     blocks = {call.block for calls in every for _, call in calls}
+    alike: dict[Block, list[Block]] = defaultdict(list)
+    for block in blocks:
+        alike[replace(block, walk=_NO_WALK)].append(block)
 
     def steps(block: Block) -> int:
         walk = block.walk
@@ -313,16 +351,22 @@ def _merge(
 
     def covers(other: Block, block: Block) -> bool:
         mine, theirs = block.walk, other.walk
-        same = replace(other, walk=mine) == block
         pairs = (
             ((*mine.rows, mine.planes), (*theirs.rows, theirs.planes)),
             (mine.outer, theirs.outer),
             (mine.inner, theirs.inner),
         )
-        return same and all(a == b or not any(a) for a, b in pairs)
+        return all(a == b or not any(a) for a, b in pairs)
 
     best = {}
-    for block in blocks:
-        able = [other for other in blocks if covers(other, block)]
-        best[block] = max(able, key=lambda other: (steps(other), str(other.walk)))
-    return [[(p, replace(call, block=best[call.block])) for p, call in calls] for calls in every]
+    for same in alike.values():
+        for block in same:
+            able = [other for other in same if covers(other, block)]
+            best[block] = max(able, key=lambda other: (steps(other), str(other.walk)))
+    return [
+        [
+            (p, call if (to := best[call.block]) == call.block else replace(call, block=to))
+            for p, call in calls
+        ]
+        for calls in every
+    ]
