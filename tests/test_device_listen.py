@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import threading
 from typing import Any
 
@@ -22,9 +21,11 @@ class Both:
     def __init__(self, capacity: int, window: int, hop: int) -> None:
         self.sandbox = Sandbox()
         self.state = self.sandbox.new("ac_listen")
+        self.reader = self.sandbox.new("ac_listen_reader")
         self.ring = self.sandbox.array(capacity, np.int16)
-        start = self.sandbox.c.ac_listen_start
-        assert start(self.state, self.ring, capacity, window, hop) == 0
+        c = self.sandbox.c
+        assert c.ac_listen_start(self.state, self.ring, capacity) == 0
+        assert c.ac_listen_join(self.reader, self.state, window, hop) == 0
         self.meaning = Listener(capacity, window, hop)
         self.x = self.sandbox.array(window, np.int16)
         self.next = 0
@@ -37,7 +38,7 @@ class Both:
         self.agree()
 
     def take(self) -> Status:
-        status = self.sandbox.c.ac_listen_take(self.state, self.x)
+        status = self.sandbox.c.ac_listen_take(self.reader, self.x)
         expected, window = self.meaning.take()
         assert status == expected
         if window is not None:
@@ -46,11 +47,10 @@ class Both:
         return Status(status)
 
     def agree(self) -> None:
-        c, state, meaning = self.sandbox.c, self.state, self.meaning
-        assert (c.ac_listen_due(state), c.ac_listen_spare(state)) == (
-            meaning.due(), meaning.spare(),
-        )  # fmt: skip
-        assert (state.taken, state.missed) == (meaning.taken, meaning.missed)
+        c, reader, meaning = self.sandbox.c, self.reader, self.meaning
+        assert c.ac_listen_due(reader) == meaning.due()
+        assert c.ac_listen_spare(reader) == meaning.spare()
+        assert (reader.taken, reader.missed) == (meaning.taken, meaning.missed)
 
 
 @settings(max_examples=150, deadline=None)
@@ -67,7 +67,7 @@ def test_c_hands_out_what_the_meaning_does(
     both = Both(window + hop + spare, window, hop)
     for move in moves:
         if move > 0:
-            both.push(min(move, hop + spare))
+            both.push(min(move, window + hop + spare))
         else:
             both.take()
 
@@ -79,7 +79,7 @@ def test_a_reader_that_keeps_up_gets_every_window_in_order() -> None:
         if both.next >= 16:
             assert both.take() == Status.OK
             assert both.x[0] == both.next - 16
-    assert both.state.missed == 0 and both.state.taken == 47
+    assert both.reader.missed == 0 and both.reader.taken == 47
 
 
 def test_a_reader_that_is_late_is_told_what_it_missed() -> None:
@@ -88,43 +88,56 @@ def test_a_reader_that_is_late_is_told_what_it_missed() -> None:
         both.push(8)
     assert both.take() == Status.MISSED
     # Of 80 samples the newest 24 are there: windows at 0 .. 52 are gone.
-    assert both.x[0] == 56 and both.state.missed == 14
+    assert both.x[0] == 56 and both.reader.missed == 14
     assert [both.take() for _ in range(3)] == [Status.OK, Status.OK, Status.NONE]
 
 
 def test_counters_begin_again_after_four_billion_samples() -> None:
     both = Both(24, 16, 4)
     state = both.state
-    state.claimed = state.written = state.start = 2**32 - 10
+    state.claimed = state.written = both.reader.start = 2**32 - 10
     for _ in range(6):
         both.push(4)
     assert both.take() == Status.OK
-    assert both.x[0] == 0 and state.start == 2**32 - 6
+    assert both.x[0] == 0 and both.reader.start == 2**32 - 6
 
 
 @pytest.mark.parametrize(
-    "sizes", [(15, 16, 4), (19, 16, 4), (24, 16, 0), (64, 16, 17), (2**31, 16, 4)]
+    "sizes", [(15, 16, 4), (19, 16, 4), (24, 16, 0), (64, 16, 17), (0, 0, 0), (2**31, 16, 4)]
 )
 def test_sizes_that_cannot_be_are_refused(sizes: tuple[int, int, int]) -> None:
-    c, state = fast_library(), fast_library().new("ac_listen")
-    ring = np.zeros(64, np.int16)
-    assert c.ac_listen_start(state, ring, *sizes) == Status.BAD_CALL
-    assert c.ac_listen_push(state, ring, 1) == c.ac_listen_take(state, ring) == Status.BAD_CALL
-    assert c.ac_listen_due(state) == c.ac_listen_spare(state) == 0
+    c = fast_library()
+    state, reader, ring = c.new("ac_listen"), c.new("ac_listen_reader"), np.zeros(64, np.int16)
+    capacity, window, hop = sizes
+    started = c.ac_listen_start(state, ring, capacity)
+    assert started == (Status.OK if 0 < capacity < 2**31 else Status.BAD_CALL)
+    assert c.ac_listen_join(reader, state, window, hop) == Status.BAD_CALL
+    assert c.ac_listen_take(reader, ring) == Status.BAD_CALL
+    assert c.ac_listen_due(reader) == c.ac_listen_spare(reader) == 0
+    assert c.ac_listen_push(state, ring, capacity + 1) == Status.BAD_CALL
+    assert state.written == 0
 
 
-def test_more_samples_than_there_is_room_for_are_refused() -> None:
+def test_several_readers_have_windows_of_their_own() -> None:
+    """A classifier with windows of 16 every 4, and a recorder of frames of 8 that comes later."""
     both = Both(24, 16, 4)
-    assert both.sandbox.c.ac_listen_push(both.state, both.ring, 9) == Status.BAD_CALL
-    assert both.state.written == 0
+    both.push(8)
+    c, recorder = both.sandbox.c, both.sandbox.new("ac_listen_reader")
+    assert c.ac_listen_join(recorder, both.state, 8, 8) == Status.OK
+    both.push(8)
+    frame = both.sandbox.array(8, np.int16)
+    assert c.ac_listen_take(recorder, frame) == Status.OK and frame[0] == 8
+    assert c.ac_listen_take(recorder, frame) == Status.NONE
+    assert both.take() == Status.OK
 
 
 def test_no_torn_window_gets_out_while_another_thread_writes() -> None:
     """A writer that is not stopped, much faster than the reader: every window is of one piece."""
-    c, state = fast_library(), fast_library().new("ac_listen")
-    capacity, window, hop = 4096, 2048, 512
-    ring, x = np.zeros(capacity, np.int16), np.zeros(window, np.int16)
-    assert c.ac_listen_start(state, ring, capacity, window, hop) == 0
+    c = fast_library()
+    state, reader = c.new("ac_listen"), c.new("ac_listen_reader")
+    ring, x = np.zeros(4096, np.int16), np.zeros(2048, np.int16)
+    assert c.ac_listen_start(state, ring, 4096) == 0
+    assert c.ac_listen_join(reader, state, 2048, 512) == 0
     stop = threading.Event()
 
     def write() -> None:
@@ -139,7 +152,7 @@ def test_no_torn_window_gets_out_while_another_thread_writes() -> None:
     try:
         found = 0
         for _ in range(200_000):
-            if c.ac_listen_take(state, x) in (Status.OK, Status.MISSED):
+            if c.ac_listen_take(reader, x) in (Status.OK, Status.MISSED):
                 steps = np.diff(x.astype(np.int32)) % 65536
                 assert (steps == 1).all()
                 found += 1
@@ -185,9 +198,9 @@ def test_scores_that_are_no_numbers_change_no_posterior(bad: float) -> None:
 def test_counters_of_any_value_do_no_harm(words: list[int], count: int) -> None:
     """Even a state that was overwritten leads to no access outside of the ring."""
     both = Both(24, 16, 4)
-    state = both.state
-    state.claimed, state.written, state.start, state.taken = words
+    state, reader = both.state, both.reader
+    state.claimed, state.written, reader.start, reader.taken = words
     pcm = both.sandbox.array(40, np.int16)
-    both.sandbox.c.ac_listen_push(state, pcm, count)
-    both.sandbox.c.ac_listen_take(state, both.x)
-    assert ctypes.sizeof(state) and state.start_place < 24 and state.place < 24
+    both.sandbox.c.ac_listen_push(state, pcm, min(count, 24))
+    both.sandbox.c.ac_listen_take(reader, both.x)
+    assert reader.place < 24 and state.place < 24

@@ -5,25 +5,23 @@
 #include <string.h>
 
 #define CAPACITY_MAX 1073741824u
+#define TURNS 8
 
-int ac_listen_start(ac_listen *listen, int16_t *ring, uint32_t capacity, uint32_t window, uint32_t hop) {
+int ac_listen_start(ac_listen *listen, int16_t *ring, uint32_t capacity) {
     if (listen == NULL) {
         return AC_LISTEN_BAD_CALL;
     }
     memset(listen, 0, sizeof *listen);
-    if (ring == NULL || hop == 0 || hop > window || capacity > CAPACITY_MAX || window > capacity ||
-        hop > capacity - window) {
+    if (ring == NULL || capacity == 0 || capacity > CAPACITY_MAX) {
         return AC_LISTEN_BAD_CALL;
     }
     listen->ring = ring;
     listen->capacity = capacity;
-    listen->window = window;
-    listen->hop = hop;
     return AC_LISTEN_OK;
 }
 
 int ac_listen_push(ac_listen *listen, const int16_t *pcm, uint32_t count) {
-    if (listen == NULL || pcm == NULL || listen->ring == NULL || count > listen->capacity - listen->window) {
+    if (listen == NULL || pcm == NULL || listen->ring == NULL || count > listen->capacity) {
         return AC_LISTEN_BAD_CALL;
     }
     volatile int16_t *ring = listen->ring; /* keeps its order to the counters */
@@ -38,70 +36,97 @@ int ac_listen_push(ac_listen *listen, const int16_t *pcm, uint32_t count) {
     return AC_LISTEN_OK;
 }
 
-uint32_t ac_listen_due(const ac_listen *listen) {
-    if (listen == NULL || listen->ring == NULL) {
+int ac_listen_join(ac_listen_reader *reader, const ac_listen *listen, uint32_t window, uint32_t hop) {
+    if (reader == NULL) {
+        return AC_LISTEN_BAD_CALL;
+    }
+    memset(reader, 0, sizeof *reader);
+    if (listen == NULL || listen->ring == NULL || hop == 0 || hop > window || window > listen->capacity ||
+        hop > listen->capacity - window) {
+        return AC_LISTEN_BAD_CALL;
+    }
+    reader->window = window;
+    reader->hop = hop;
+    /* The writer may come between its counter and its place: then once more. */
+    for (int turn = 0; turn < TURNS; turn++) {
+        reader->start = listen->written;
+        reader->place = listen->place;
+        if (listen->claimed == reader->start) {
+            reader->listen = listen;
+            return AC_LISTEN_OK;
+        }
+    }
+    return AC_LISTEN_NONE;
+}
+
+uint32_t ac_listen_due(const ac_listen_reader *reader) {
+    if (reader == NULL || reader->listen == NULL) {
         return 0;
     }
-    const uint32_t there = listen->written - listen->start;
-    return there < listen->window ? 0 : (there - listen->window) / listen->hop + 1;
+    const uint32_t there = reader->listen->written - reader->start;
+    return there < reader->window ? 0 : (there - reader->window) / reader->hop + 1;
 }
 
-uint32_t ac_listen_spare(const ac_listen *listen) {
-    if (listen == NULL || listen->ring == NULL) {
+/* Samples since the start of the next window that the writer has begun to write. */
+static uint32_t used(const ac_listen_reader *reader) {
+    return reader->listen->claimed - reader->start;
+}
+
+uint32_t ac_listen_spare(const ac_listen_reader *reader) {
+    if (reader == NULL || reader->listen == NULL) {
         return 0;
     }
-    const uint32_t used = listen->claimed - listen->start;
-    return used < listen->capacity ? listen->capacity - used : 0;
+    const uint32_t capacity = reader->listen->capacity, now = used(reader);
+    return now < capacity ? capacity - now : 0;
 }
 
-/* On to the next window. */
-static void move_on(ac_listen *listen) {
-    const uint32_t left = listen->capacity - listen->start_place;
-    listen->start += listen->hop;
-    listen->start_place = listen->hop < left ? listen->start_place + listen->hop : listen->hop - left;
+/* On by this many windows. */
+static void move_on(ac_listen_reader *reader, uint32_t windows) {
+    const uint64_t samples = (uint64_t)windows * reader->hop;
+    reader->start += (uint32_t)samples;
+    reader->place = (uint32_t)((reader->place + samples) % reader->listen->capacity);
 }
 
-static int is_overwritten(const ac_listen *listen) {
-    return listen->claimed - listen->start > listen->capacity;
+static int is_overwritten(const ac_listen_reader *reader) {
+    return used(reader) > reader->listen->capacity;
 }
 
-/* The reader may be so late that the writer has gone round more than once: hops are passed over at once. */
-static void pass_over(ac_listen *listen) {
-    const uint32_t late = listen->claimed - listen->start - listen->capacity;
-    const uint32_t hops = (late - 1) / listen->hop + 1;
-    listen->missed += hops;
-    listen->start += hops * listen->hop;
-    listen->start_place = (uint32_t)((listen->start_place + (uint64_t)hops * listen->hop) % listen->capacity);
+/* The reader may be so late that the writer has gone round more than once: all at one go. */
+static void pass_over(ac_listen_reader *reader) {
+    const uint32_t late = used(reader) - reader->listen->capacity;
+    const uint32_t windows = (late - 1) / reader->hop + 1;
+    reader->missed += windows;
+    move_on(reader, windows);
 }
 
-static void copy(const ac_listen *listen, int16_t *x) {
-    const volatile int16_t *ring = listen->ring;
-    uint32_t place = listen->start_place;
-    for (uint32_t i = 0; i < listen->window; i++) {
+static void copy(const ac_listen_reader *reader, int16_t *x) {
+    const volatile int16_t *ring = reader->listen->ring;
+    uint32_t place = reader->place;
+    for (uint32_t i = 0; i < reader->window; i++) {
         x[i] = ring[place];
-        place = place + 1 == listen->capacity ? 0 : place + 1;
+        place = place + 1 == reader->listen->capacity ? 0 : place + 1;
     }
 }
 
-int ac_listen_take(ac_listen *listen, int16_t *x) {
+int ac_listen_take(ac_listen_reader *reader, int16_t *x) {
     int status = AC_LISTEN_OK;
-    if (listen == NULL || listen->ring == NULL || x == NULL) {
+    if (reader == NULL || reader->listen == NULL || x == NULL) {
         return AC_LISTEN_BAD_CALL;
     }
     /* Once more for a window that was overwritten while it was copied; a writer that is faster than two
      * copies leaves nothing to classify. */
     for (int turn = 0; turn < 2; turn++) {
-        if (is_overwritten(listen)) {
-            pass_over(listen);
+        if (is_overwritten(reader)) {
+            pass_over(reader);
             status = AC_LISTEN_MISSED;
         }
-        if (ac_listen_due(listen) == 0) {
+        if (ac_listen_due(reader) == 0) {
             return AC_LISTEN_NONE;
         }
-        copy(listen, x);
-        if (!is_overwritten(listen)) {
-            move_on(listen);
-            listen->taken++;
+        copy(reader, x);
+        if (!is_overwritten(reader)) {
+            move_on(reader, 1);
+            reader->taken++;
             return status;
         }
     }
