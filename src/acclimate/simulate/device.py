@@ -69,6 +69,19 @@ class Device(ABC):
     def _load(self, content: bytes) -> int:
         """Lets the C function `load` read these bytes. Returns its status, 0 if all is well."""
 
+    @abstractmethod
+    def call(self, symbol: str, *arguments: int) -> int:
+        """Calls any C function of the program with integers and addresses; its `int` result."""
+
+    @abstractmethod
+    def reserve(self, size_bytes: int) -> tuple[int, npt.NDArray[np.uint8]]:
+        """Memory for `call`: its address, and the memory itself. Valid until the next entry point
+        is called or memory is reserved again."""
+
+    @abstractmethod
+    def symbol(self, name: str) -> int:
+        """Address of a C function."""
+
     # ---- memory
 
     def reset(self, seed: int | None = None) -> None:
