@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from acclimate.device import Module
-from acclimate.emit.document import learned, place_of
+from acclimate.emit.document import learned
+from acclimate.emit.ports import needs_port
 from acclimate.emit.render import render
 from acclimate.plan import Plan
 from acclimate.program import Buffer, Program, Role
+from acclimate.targets import Target
 
 _NEEDED = {"adapt", "listen"}
 
@@ -41,7 +43,9 @@ class Application:
     place: str
 
 
-def application_of(program: Program, plan: Plan, modules: Iterable[Module]) -> Application | None:
+def application_of(
+    program: Program, plan: Plan, target: Target, modules: Iterable[Module]
+) -> Application | None:
     """The application of a program; None if the modules or the model are not for one."""
     names = {module.name for module in modules}
     if not names >= _NEEDED or not {"features", "predict", "train"} <= program.entries.keys():
@@ -57,6 +61,7 @@ def application_of(program: Program, plan: Plan, modules: Iterable[Module]) -> A
         return None
     if not features.size == given.size == x.size or y.size != 1 or x.name != given.name:
         return None
+    outer = needs_port(plan) and any(memory.name == "l2" for memory in target.memories)
     parameters = [b for b in learned(program) if b.role is Role.PARAMETER and b.dtype == "f32"]
     order = [b for b in program.interface("train") if b.name != "loss"]
     words = {x.name: "x", y.name: "&f.label"}
@@ -66,7 +71,7 @@ def application_of(program: Program, plan: Plan, modules: Iterable[Module]) -> A
         classes=scores.size,
         arguments=", ".join("lr" if b.role is Role.SCALAR else words[b.name] for b in order),
         weights=tuple(f"{program.name}_{b.name}" for b in parameters),
-        place=" AC_IN(l2)" if "l2" in plan.places.values() else "",
+        place=" AC_IN(l2)" if outer else "",
     )
 
 

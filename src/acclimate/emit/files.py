@@ -91,7 +91,7 @@ def emit(
     }
     library = _library(program, plan, variables, loops, chosen.constants, dialect)
     learning_loop = module_files(modules)
-    application = application_of(program, plan, with_needs(modules))
+    application = application_of(program, plan, target, with_needs(modules))
     if application is not None:
         learning_loop |= application_files(program, application, variables)
     variables["application"] = application
