@@ -12,12 +12,15 @@ from acclimate.device.mix.module import MIX
 from acclimate.device.module import Module, module_files, with_needs
 from acclimate.device.noise.module import NOISE
 from acclimate.device.random.module import RANDOM
+from acclimate.device.rce.module import RCE
 from acclimate.device.store.module import STORE
 from acclimate.device.utterances.module import UTTERANCES
+from acclimate.device.vector.module import VECTOR
 from acclimate.errors import BadOption, nearest
 
 MODULES: tuple[Module, ...] = (
     FLASH, STORE, GUARD, RANDOM, MIX, CODEC, UTTERANCES, NOISE, BATCH,
+    VECTOR, RCE,
 )  # fmt: skip
 
 
