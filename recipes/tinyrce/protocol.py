@@ -57,9 +57,7 @@ def _before(windows: Windows) -> np.ndarray:
 def left_out(place: str, fold: int, folder: Path) -> Extractor:
     """The extractor that has never seen the subjects of a fold."""
     training = Training(place, fold_subjects(fold), hop=TRAIN_HOP, half_turns=place == "phone")
-    return trained_extractor(
-        training, lambda: activity(place, TRAIN_HOP).of(others(fold)), folder
-    )
+    return trained_extractor(training, lambda: activity(place, TRAIN_HOP).of(others(fold)), folder)
 
 
 def single_user(place: str, subject: int, folder: Path) -> Extractor:

@@ -52,9 +52,9 @@ class Windows:
 
     def take(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> Windows:
         """Those of a mask or a list of numbers."""
-        parts = (self.x, self.labels, self.subjects, self.recordings)
-        x, labels, subjects, recordings = (part[chosen] for part in parts)
-        return Windows(x, labels, subjects, recordings, self.classes)
+        whole = (self.labels, self.subjects, self.recordings)
+        labels, subjects, recordings = (part[chosen] for part in whole)
+        return Windows(self.x[chosen], labels, subjects, recordings, self.classes)
 
     def of(self, subjects: Sequence[int]) -> Windows:
         """Those of some subjects."""
@@ -181,7 +181,7 @@ def read_basic_motions(folder: Path | None = None) -> Windows:
 
 def _read_ts(text: str, path: Path, subject: int) -> Windows:
     """Series of a `.ts` file: the dimensions of each between colons, its label last."""
-    lines = [line for line in text.split("@data")[-1].splitlines() if line.strip()]
+    lines = [line for line in text.partition("@data")[2].splitlines() if line.strip()]
     rows, labels = [], []
     for line in lines:
         *dimensions, label = line.split(":")

@@ -4,6 +4,7 @@
 from collections.abc import Iterable
 
 from acclimate.device.batch.module import BATCH
+from acclimate.device.centroids.module import CENTROIDS
 from acclimate.device.codec.module import CODEC
 from acclimate.device.flash.module import FLASH
 from acclimate.device.guard.module import GUARD
@@ -13,14 +14,16 @@ from acclimate.device.module import Module, module_files, with_needs
 from acclimate.device.noise.module import NOISE
 from acclimate.device.random.module import RANDOM
 from acclimate.device.rce.module import RCE
+from acclimate.device.slda.module import SLDA
 from acclimate.device.store.module import STORE
+from acclimate.device.tinyol.module import TINYOL
 from acclimate.device.utterances.module import UTTERANCES
 from acclimate.device.vector.module import VECTOR
 from acclimate.errors import BadOption, nearest
 
 MODULES: tuple[Module, ...] = (
     FLASH, STORE, GUARD, RANDOM, MIX, CODEC, UTTERANCES, NOISE, BATCH,
-    VECTOR, RCE,
+    VECTOR, RCE, CENTROIDS, SLDA, TINYOL,
 )  # fmt: skip
 
 
