@@ -66,7 +66,7 @@ class Slda:
         """w[classes,n] and b[classes]."""
         means = self.means()
         a = (1 - self.shrink) * self.covariance() + self.shrink * np.eye(self.n)
-        w = np.linalg.solve(a, means.T).T
+        w: F64 = np.linalg.solve(a, means.T).T.astype(np.float64)
         return w, -0.5 * (w * means).sum(1)
 
     def scores(self, x: NDArray[Any]) -> F64:
