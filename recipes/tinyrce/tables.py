@@ -159,7 +159,7 @@ def cost_section(costs: Mapping[str, Any], kept: Mapping[str, Any]) -> Section:
         f"{cycles['learn']} cycles, classify {cycles['classify']} (simulated)",
         "published: 342x = 8.0 G / 23.4 M for the head alone, where 23.4 M fits h = 300, n = 24, "
         "F E = 600; at 3.3 M a step 8.0 G are about 2 400 steps, four times as many presentations",
-        "published: 24x = 954.57 / 40.2 KiB, where backpropagation keeps far more than our step does",
+        "published: 24x = 954.57 / 40.2 KiB, where backpropagation keeps more than here",
     )
     footer = Footer(COMMAND, HAR_ATTRIBUTION, SEEDS, notes)
     title = "Cost of learning"
