@@ -104,7 +104,7 @@ def test_missing_pointers_are_a_bad_call(module: Module) -> None:
     for name, function in module.header.functions.items():
         if function.result is not ctypes.c_int or name.startswith(("ac_flash", "ac_random")):
             continue
-        nothing = [None if a.target else 0 for a in function.arguments]
+        nothing = [None if a.target else a.type() for a in function.arguments]
         assert getattr(sandbox.c, name)(*nothing) < 0, name
 
 
