@@ -124,7 +124,8 @@ class Firmware:
         """Builds the C and returns a device that trains and predicts.
 
         Args:
-            device: host, cluster, or a processor such as cortex-m4; the target's own by default.
+            device: host, numpy (the calls interpreted, no C), cluster, or a processor such as
+                cortex-m4; the target's own by default.
             modules: names of modules of the learning loop that go with it, for `Device.call`.
             options: of the device: `conflicts`, `check_races` and `progress` of the cluster.
 
@@ -132,8 +133,8 @@ class Firmware:
             BadOption: no such device, or it has fewer cores than this firmware uses.
             MissingTool: a compiler or simulator is missing.
         """
-        firmware = self if device in (None, self.target.simulator) else self.in_c()
-        files = firmware._runnable(find_modules(modules))
+        firmware = self if device in (None, "numpy", self.target.simulator) else self.in_c()
+        files = {} if device == "numpy" else firmware._runnable(find_modules(modules))
         return open_device(device, firmware.program, files, firmware.target, self.lr, options)
 
     def build(self, flags: tuple[str, ...] = FAST) -> Path:

@@ -10,7 +10,13 @@ from torch import Tensor, nn
 
 from acclimate.capture.export import plain_kernels
 from acclimate.capture.losses import Loss
-from acclimate.errors import BadExample, BadOption, NothingToTrain, UnsupportedModel
+from acclimate.errors import (
+    AcclimateError,
+    BadExample,
+    BadOption,
+    NothingToTrain,
+    UnsupportedModel,
+)
 
 
 def split_example(example: Any) -> tuple[tuple[Tensor, ...], Any]:
@@ -92,6 +98,8 @@ def check_model(model: nn.Module, loss: Loss, inputs: tuple[Tensor, ...], target
     try:
         with torch.no_grad():
             value = loss(outputs, target)
+    except AcclimateError:  # a loss of ours says more
+        raise
     except Exception as error:
         raise BadExample(
             "the loss does not accept the model's outputs and the target",

@@ -28,7 +28,6 @@ from acclimate.errors import BadOption, nearest
 
 MODULES: tuple[Module, ...] = (
     FLASH, STORE, GUARD, RANDOM, MIX, CODEC, UTTERANCES, NOISE, BATCH, SCORES, LISTEN, ADAPT,
-    FLASH, STORE, GUARD, RANDOM, MIX, CODEC, UTTERANCES, NOISE, BATCH,
     VECTOR, RCE, CENTROIDS, SLDA, TINYOL, REPLAY, DRIFT,
 )  # fmt: skip
 
