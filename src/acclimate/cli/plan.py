@@ -20,9 +20,6 @@ def plan_verb(
     spec: options.Spec,
     target: options.Target = None,
     html: Annotated[Path | None, typer.Option(help="Write one self-contained HTML file.")] = None,
-    exact: Annotated[
-        bool, typer.Option("--exact", help="Pack every arena with the solver: slower.")
-    ] = False,
     loss: options.Loss = None,
     optimizer: options.Optimizer = None,
     name: options.Name = None,
@@ -43,7 +40,6 @@ def plan_verb(
             task.model,
             example=task.example,
             plans=task.plans,
-            exact=exact,
             progress=advance,
             **task.options,
         )

@@ -8,6 +8,11 @@ from collections.abc import Sequence
 from acclimate.plan.lifetimes import ALIGNMENT_BYTES, Lifetime, live_bytes
 
 
+_REMEMBERED = 1000
+# Offsets by sizes and lifetimes: the points of a survey have many arenas in common.
+_KNOWN: dict[tuple[object, ...], tuple[int, ...]] = {}
+
+
 def pack(lives: Sequence[Lifetime], calls: int, seconds: float) -> dict[str, int]:
     """Offsets in bytes such that buffers alive at once do not overlap.
 
@@ -16,6 +21,17 @@ def pack(lives: Sequence[Lifetime], calls: int, seconds: float) -> dict[str, int
         calls: number of calls of the entry point.
         seconds: limit for the exact solver; it runs only where greedy leaves a gap to the bound.
     """
+    known = _KNOWN.get(key := (*((x.size_bytes, x.first, x.last) for x in lives), seconds))
+    if known is None:
+        found = _pack(lives, calls, seconds)
+        known = tuple(found[life.buffer.name] for life in lives)
+        if len(_KNOWN) >= _REMEMBERED:
+            _KNOWN.pop(next(iter(_KNOWN)))
+        _KNOWN[key] = known
+    return {life.buffer.name: offset for life, offset in zip(lives, known, strict=True)}
+
+
+def _pack(lives: Sequence[Lifetime], calls: int, seconds: float) -> dict[str, int]:
     bound = max(live_bytes(lives, calls), default=0)
     best = greedy(lives)
     if height(lives, best) > bound and seconds > 0:

@@ -33,7 +33,6 @@ def survey(
     example: tuple[Any, Any],
     target: str | Target = "host",
     plans: Mapping[str, UpdatePolicy] | None = None,
-    exact: bool = False,
     progress: Progress | None = None,
     **options: Any,
 ) -> Survey:
@@ -44,8 +43,6 @@ def survey(
         example: as for `compile`.
         target: as for `compile`.
         plans: further update policies by name.
-        exact: pack every arena with the solver, as `compile` does; it takes minutes. Without it
-            the RAM of a point may be a little more than what compiling it takes.
         progress: told (choices of what learns that are done, all of them, name of the point).
         options: of `compile`; `update` is the point `own`, `recompute` and `page` do not count.
 
@@ -60,7 +57,7 @@ def survey(
     job = Job(model, example, target=target, **{**options, "recompute": "never", "page": "never"})
     if not set(job.entries) - {"predict"}:
         raise BadOption("nothing learns in predict alone", hint="entries=('predict', 'train')")
-    seen = _Seen(job, exact, progress or _silent)
+    seen = _Seen(job, progress or _silent)
     points = with_front(tuple(seen.points(named)))
     name = seen.target.machine
     return Survey(job.name, seen.title, name, acclimate.__version__, points)
@@ -75,7 +72,6 @@ class _Seen:
     """The state of a survey."""
 
     job: Job
-    exact: bool
     progress: Progress
     title: str = ""
     done: int = 0
@@ -162,9 +158,8 @@ class _Seen:
     def _fit(
         self, captured: Firmware, choice: Choice, target: Target, budget: Mapping[str, Any] | None
     ) -> Firmware:
-        seconds = self.job.solver_seconds if self.exact else 0.0
         saving = saving_of(choice.recompute, choice.page)
-        wanted = wanted_of(target, budget, seconds, saving)
+        wanted = wanted_of(target, budget, self.job.solver_seconds, saving)
         return refit(captured, replace(wanted, costs_only=True))
 
     def _refused(

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from itertools import islice
+from itertools import count, islice
 
 from acclimate.kernels.op import Kernel, pick
 from acclimate.kernels.pulp.core import Core
@@ -116,16 +116,6 @@ def _tuned(call: Call, kernels: list[Kernel], target: Target) -> tuple[Call, int
     return replace(call, kernel=kernel, choice=choice, work=work), work.scratch
 
 
-def fitting(kernel: Kernel, request: Request) -> Iterator[tuple[Choice, Work]]:
-    """The choices of a generator that fit the core, the most promising first."""
-    assert kernel.generator is not None
-    for choice in kernel.generator.choices(request):
-        try:
-            yield choice, kernel.generator.write(request, choice)
-        except OutOfRegisters:
-            continue
-
-
 @dataclass(frozen=True)
 class _Asked:
     """A kernel and a request, equal to every other pair that has the same numbers."""
@@ -144,18 +134,53 @@ class _Asked:
         return _Asked(kernel.symbol, kernel.generator, numbers, kernel, request)
 
 
-def most_promising(kernel: Kernel, request: Request) -> tuple[Choice, Work] | None:
-    """Of the first choices that fit the core, the one with the fewest issue slots.
+@dataclass
+class _Written:
+    """Choices of a request with their code, which is written when it is first asked for.
 
-    It follows from the numbers of a request and is found once in a process: the points of a survey
-    have most of their tiles in common.
+    Args:
+        left: those that nobody has asked for yet.
+        found: the others.
     """
-    return _most_promising(_Asked.of(kernel, request))
+
+    left: Iterator[tuple[Choice, Work]]
+    found: list[tuple[Choice, Work]] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[tuple[Choice, Work]]:
+        for number in count():
+            if number == len(self.found):
+                more = next(self.left, None)
+                if more is None:
+                    return
+                self.found.append(more)
+            yield self.found[number]
+
+
+def fitting(kernel: Kernel, request: Request) -> Iterator[tuple[Choice, Work]]:
+    """The choices of a generator that fit the core, the most promising first.
+
+    They follow from the numbers of a request, and each is written once in a process: the points of
+    a survey have most of their tiles in common.
+    """
+    return iter(_written(_Asked.of(kernel, request)))
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _most_promising(asked: _Asked) -> tuple[Choice, Work] | None:
-    found = islice(fitting(asked.kernel, asked.request), _WRITTEN)
+def _written(asked: _Asked) -> _Written:
+    return _Written(_write(asked.generator, asked.request))
+
+
+def _write(generator: Generator, request: Request) -> Iterator[tuple[Choice, Work]]:
+    for choice in generator.choices(request):
+        try:
+            yield choice, generator.write(request, choice)
+        except OutOfRegisters:
+            continue
+
+
+def most_promising(kernel: Kernel, request: Request) -> tuple[Choice, Work] | None:
+    """Of the first choices that fit the core, the one with the fewest issue slots."""
+    found = islice(fitting(kernel, request), _WRITTEN)
     return min(found, key=lambda pair: pair[1].cycles, default=None)
 
 
