@@ -15,6 +15,7 @@ PACKAGE = ROOT / "src" / "acclimate"
 ORDER = (
     "cli",
     "demo",
+    "experiment",
     "report",
     "learn",
     "models",
