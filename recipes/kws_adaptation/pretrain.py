@@ -33,8 +33,7 @@ from acclimate.data.mixing import MixSpec, mix_clips
 from acclimate.data.noise import QUIET, NoiseRecording
 from acclimate.data.source import SpeechSource, keyword_speech
 from acclimate.errors import DataError
-from acclimate.learn.adaptation import Survey, survey
-from acclimate.learn.torch_device import TorchDevice
+from acclimate.learn import Survey, TorchDevice, survey
 from acclimate.models import DSCNN
 from acclimate.models.pretrained import CHECKPOINTS, KwsCheckpoint, KwsTraining, save_dscnn_s_kws
 from acclimate.models.separable import DepthwiseSeparable
