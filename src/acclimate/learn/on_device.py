@@ -22,6 +22,7 @@ from acclimate.lower import SGD
 from acclimate.pipeline import compile
 from acclimate.quantize import Int8
 from acclimate.simulate import Device
+from acclimate.targets import Target
 
 
 def let_learn(model: nn.Module, names: Sequence[str]) -> nn.Module:
@@ -50,7 +51,7 @@ def learning_step(
     learns: Sequence[str],
     x: Tensor,
     *,
-    target: str = "host",
+    target: str | Target = "host",
     accumulates: bool = False,
     lr: float = 0.01,
     scheme: Int8 | None = None,
