@@ -97,14 +97,14 @@ class Job:
         data = (*inputs, *(wanted if isinstance(wanted, tuple) else (wanted,)))
         chosen = self.update.choose(self.model, inputs) if self.update else Update(self.model)
         model = chosen.model
+        learns = bool(set(self.entries) - {"predict"})
         if not tried:
-            capture.check_model(model, criterion, inputs, wanted)
+            capture.check_model(model, criterion, inputs, wanted, learns)
 
         forward = capture.export(model, criterion, inputs, wanted)
         folded = tuple(capture.fold_batch_norm(forward))
         table = decompositions()
         predict = capture.trace_predict(forward, data, table)
-        learns = set(self.entries) - {"predict"}
         joint = capture.trace_joint(forward, data, table) if learns else None
 
         entries, channels = self.entries, chosen.channels

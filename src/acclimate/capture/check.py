@@ -65,8 +65,10 @@ def _check_tensor(name: str, tensor: Any) -> None:
         )
 
 
-def check_model(model: nn.Module, loss: Loss, inputs: tuple[Tensor, ...], target: Any) -> None:
-    """Runs the model once in PyTorch.
+def check_model(
+    model: nn.Module, loss: Loss, inputs: tuple[Tensor, ...], target: Any, learns: bool = True
+) -> None:
+    """Runs the model once in PyTorch; `learns` is False where it shall only predict.
 
     Raises:
         BadExample: the model or the loss does not accept the example.
@@ -77,7 +79,7 @@ def check_model(model: nn.Module, loss: Loss, inputs: tuple[Tensor, ...], target
     for name, parameter in model.named_parameters():
         if parameter.dtype != torch.float32:
             raise UnsupportedModel(f"{name} is {parameter.dtype}", hint="model.float()")
-    if not any(parameter.requires_grad for parameter in model.parameters()):
+    if learns and not any(parameter.requires_grad for parameter in model.parameters()):
         raise NothingToTrain(
             "no parameter requires grad, so there is nothing to train",
             found=f"{sum(1 for _ in model.parameters())} frozen parameters",
