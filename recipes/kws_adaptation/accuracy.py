@@ -16,17 +16,16 @@ from settings import (
     HUNDRED,
     LEARNS,
     SERIES,
-    STORED,
     TUNED_CLEAN_LOSS,
     TUNED_PLACE,
     TUNED_SNR_DB,
 )
-from sounds import Epochs, Sounds
 from spotters import Spotters
 
 from acclimate.data.clips import I64
 from acclimate.experiment import Experiment
 from acclimate.learn import CLEAN, AdaptationSpec, Conditions, accuracy, train_on
+from sounds import Epochs, Sounds
 
 Result = dict[str, Any]
 

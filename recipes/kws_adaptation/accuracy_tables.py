@@ -1,1 +1,2 @@
-def accuracy_sections(found, command): return []
+def accuracy_sections(found, command):
+    return []

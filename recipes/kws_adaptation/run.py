@@ -24,7 +24,6 @@ from accuracy import Before, Bench, Choice, Grid, Result, Run, Tried, chosen_rat
 from accuracy_tables import accuracy_sections
 from cost import COSTS, Cost, cost_cells, cost_section
 from settings import LEARNS, SNRS_DB, STORED, TARGETS
-from sounds import Sounds
 from spotters import Spotters
 
 from acclimate.data.source import SpeechSource, keyword_speech
@@ -38,6 +37,7 @@ from acclimate.experiment import (
     progress_on,
     save_page,
 )
+from sounds import Sounds
 
 OUT = Path("build/kws_adaptation")
 COMMAND = "python recipes/kws_adaptation/run.py"

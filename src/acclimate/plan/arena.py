@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from acclimate.plan.lifetimes import ALIGNMENT_BYTES, Lifetime, live_bytes
 
-
 _REMEMBERED = 1000
 # Offsets by sizes and lifetimes: the points of a survey have many arenas in common.
 _KNOWN: dict[tuple[object, ...], tuple[int, ...]] = {}

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from acclimate.errors import BadOption
 from acclimate.kernels.op import Array
@@ -43,12 +44,23 @@ class NumpyDevice(Device):
             np.asarray(passed[name])[...] = results[name]
         return float(results["loss"]) if returns_float else 0.0
 
+    def call(self, symbol: str, *arguments: int) -> int:
+        """There is no C to call."""
+        raise self._without_c("calls no C functions")
+
+    def reserve(self, size_bytes: int) -> tuple[int, npt.NDArray[np.uint8]]:
+        """There is no C to reserve memory for."""
+        raise self._without_c("has no memory of its own")
+
+    def symbol(self, name: str) -> int:
+        """There are no C functions."""
+        raise self._without_c("has no C functions")
+
     def _save(self) -> bytes:
-        raise BadOption(
-            "the program in NumPy writes no checkpoints", hint="firmware.run('host').save(path)"
-        )
+        raise self._without_c("writes no checkpoints")
 
     def _load(self, content: bytes) -> int:
-        raise BadOption(
-            "the program in NumPy reads no checkpoints", hint="firmware.run('host').load(path)"
-        )
+        raise self._without_c("reads no checkpoints")
+
+    def _without_c(self, what: str) -> BadOption:
+        return BadOption(f"the program in NumPy {what}", hint="firmware.run('host')")
