@@ -139,7 +139,9 @@ def cost_section(found: dict[Cost, Result], command: str) -> Section:
             )
         )
         whole = ADAPTED_STEPS * (r["cycles"] + features)
-        deck_total = (f"{DECK_TOTAL_S:g}", f"{DECK_TOTAL_MJ:g}") if deck and cell.size == "S" else ("", "")
+        deck_total = (
+            (f"{DECK_TOTAL_S:g}", f"{DECK_TOTAL_MJ:g}") if deck and cell.size == "S" else ("", "")
+        )
         totals.append(
             (
                 name,
