@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
+from heard import Epochs, Sounds
 from settings import (
     EPOCHS,
     EVERYTHING,
@@ -23,6 +24,7 @@ from settings import (
 from spotters import Spotters
 
 from acclimate.data.clips import I64
+from acclimate.errors import BadOption
 from acclimate.experiment import Experiment
 from acclimate.learn import CLEAN, AdaptationSpec, Conditions, accuracy, train_on
 from sounds import Epochs, Sounds
@@ -140,7 +142,10 @@ class Bench:
         epochs = self._learned(
             cell.size, cell.seed, cut, heard, cell.place, cell.judged, cell.noise
         )
-        done = train_on(device, epochs, cell.spec)
+        try:
+            done = train_on(device, epochs, cell.spec)
+        except BadOption:  # the loss is no number: the rate is too high
+            return {"diverged": True}
         hears = (cell.size, cell.seed, cut, cell.judged, cell.snr_db)
         counts = self._heard(*hears, (cell.place,)).confusions(device)
         found: Result = {
@@ -337,7 +342,9 @@ def tried_rates(
     grouped: dict[tuple[str, int | None], dict[float, list[tuple[float, float]]]] = {}
     for run, result in tries.items():
         before = share(befores[run.before]["counts"][CLEAN])
-        pair = (share(result["place"]), share(result["clean"]) - before)
+        pair = (0.0, -before)  # a network that diverged names nothing
+        if "diverged" not in result:
+            pair = (share(result["place"]), share(result["clean"]) - before)
         grouped.setdefault((run.learns, run.per_class), {}).setdefault(run.lr, []).append(pair)
     return {
         key: [

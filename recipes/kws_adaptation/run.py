@@ -16,18 +16,18 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from accuracy import Before, Bench, Choice, Grid, Result, Run, Tried, chosen_rate, tried_rates
-from accuracy_tables import accuracy_sections
+from accuracy import Bench, Choice, Grid, Result, chosen_rate, tried_rates
+from accuracy_tables import Tables, accuracy_sections
 from cost import COSTS, Cost, cost_cells, cost_section
+from heard import Sounds
 from settings import LEARNS, SNRS_DB, STORED, TARGETS
 from spotters import Spotters
 
 from acclimate.data.source import SpeechSource, keyword_speech
-from acclimate.errors import AcclimateError
+from acclimate.errors import AcclimateError, BadOption
 from acclimate.experiment import (
     CellStore,
     Page,
@@ -78,18 +78,9 @@ def choice_of(given: argparse.Namespace, size: str) -> Choice:
     )
 
 
-@dataclass(frozen=True)
-class Found:
-    """Every result of accuracy for one size of the network."""
-
-    choice: Choice
-    data: str
-    befores: dict[Before, Result]
-    tried: dict[tuple[str, int | None], list[Tried]]
-    runs: dict[Run, Result]
-
-
-def measure_accuracy(given: argparse.Namespace, size: str, source: SpeechSource) -> Found:
+def measure_accuracy(
+    given: argparse.Namespace, size: str, source: SpeechSource, shown: str
+) -> Tables:
     """Chooses rates, adapts, judges; or finds what was measured before."""
     choice = choice_of(given, size)
     bench = Bench(Sounds(source, 8 if given.quick else 1), Spotters(given.out / "models", source))
@@ -103,11 +94,17 @@ def measure_accuracy(given: argparse.Namespace, size: str, source: SpeechSource)
             tries = measure_cells(bench.runs, grid.tries(), store, advance)
         tried = tried_rates(tries, befores)
         rates = {key: chosen_rate(many) for key, many in tried.items()}
+        if given.print and (len(tries) < len(grid.tries()) or not befores):
+            raise BadOption(
+                f"DS-CNN-{size} was not measured on these recordings yet",
+                found=f"{len(tries)} of {len(grid.tries())} cells that choose the rates",
+                hint="the same command without --print",
+            )
         if given.print:
             runs = kept_cells(bench.runs, grid.runs(rates), store)
         else:
             runs = measure_cells(bench.runs, grid.runs(rates), store, advance)
-    return Found(choice, bench.sounds.description, befores, tried, runs)
+    return Tables(choice, bench.sounds.description, befores, tried, runs, shown)
 
 
 def measure_costs(given: argparse.Namespace) -> dict[Cost, Result]:
@@ -129,8 +126,7 @@ def main(arguments: Sequence[str] = sys.argv[1:]) -> int:
         if "accuracy" in given.tables:
             source = keyword_speech()
             for size in (m for m in given.models or ["S"] if m != "L"):
-                found = measure_accuracy(given, size, source)
-                sections += accuracy_sections(found, shown)
+                sections += accuracy_sections(measure_accuracy(given, size, source, shown))
         if "cost" in given.tables:
             sections.append(cost_section(measure_costs(given), shown))
     except KeyboardInterrupt:
