@@ -27,7 +27,6 @@ from acclimate.data.clips import I64
 from acclimate.errors import BadOption
 from acclimate.experiment import Experiment
 from acclimate.learn import CLEAN, AdaptationSpec, Conditions, accuracy, train_on
-from sounds import Epochs, Sounds
 
 Result = dict[str, Any]
 

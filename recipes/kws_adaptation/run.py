@@ -37,7 +37,6 @@ from acclimate.experiment import (
     progress_on,
     save_page,
 )
-from sounds import Sounds
 
 OUT = Path("build/kws_adaptation")
 COMMAND = "python recipes/kws_adaptation/run.py"
