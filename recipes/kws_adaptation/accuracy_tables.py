@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from statistics import fmean
 
-import numpy as np
-from accuracy import Before, Choice, Result, Run, Tried, as_counts, chosen_rate, share
+from accuracy import Before, Choice, Result, Run, Tried, chosen_rate, share
+from gains import Gains, by_class, groups, keywords_gain, mean_class, unknown_gain
 from settings import (
     DECK_GAINS,
     EVERYTHING,
@@ -21,7 +20,7 @@ from settings import (
     TUNED_SNR_DB,
 )
 
-from acclimate.data.clips import CLASSES, I64, KEYWORDS, SILENCE_CLASS, UNKNOWN_CLASS
+from acclimate.data.clips import CLASSES
 from acclimate.experiment import (
     BarChart,
     Beside,
@@ -40,61 +39,6 @@ from acclimate.learn import CLEAN
 
 LEARNS_COLUMN = Column("what learns", "l")
 STORED_COLUMN = Column("utterances", "l")
-
-
-@dataclass(frozen=True)
-class Gains:
-    """Changes of accuracy of several runs of the same settings, within -1 .. 1.
-
-    Args:
-        runs: with their results.
-        befores: of all networks.
-    """
-
-    runs: tuple[tuple[Run, Result], ...]
-    befores: dict[Before, Result]
-
-    def __bool__(self) -> bool:
-        return bool(self.runs)
-
-    def change(self, name: str) -> list[float]:
-        """In a condition: "clean", or the place of the runs."""
-        key = CLEAN if name == CLEAN else "place"
-        return [
-            share(result[key]) - share(self._before(run)["counts"][name])
-            for run, result in self.runs
-        ]
-
-    def place(self) -> list[float]:
-        """In the place of the runs."""
-        return self.change(self.runs[0][0].place)
-
-    def others(self) -> list[float]:
-        """Mean over all other noises."""
-        return [fmean(change.values()) for change in self._by_noise()]
-
-    def worst_other(self) -> tuple[str, float]:
-        """The other noise that loses most, as a mean over the runs."""
-        changes = self._by_noise()
-        means = {name: fmean(c[name] for c in changes) for name in changes[0]}
-        name = min(means, key=means.__getitem__)
-        return name, means[name]
-
-    def _by_noise(self) -> list[dict[str, float]]:
-        return [
-            {n: v - self._before(run)["others"][n] for n, v in result["others"].items()}
-            for run, result in self.runs
-        ]
-
-    def counts(self, key: str) -> tuple[I64, I64]:
-        """Confusions summed over the runs, before and after; the key is "clean" or "place"."""
-        name = CLEAN if key == CLEAN else self.runs[0][0].place
-        before = [as_counts(self._before(run)["counts"][name]) for run, _ in self.runs]
-        after = [as_counts(result[key]) for _, result in self.runs]
-        return np.sum(before, axis=0), np.sum(after, axis=0)
-
-    def _before(self, run: Run) -> Result:
-        return self.befores[run.before]
 
 
 class Tables:
@@ -318,11 +262,11 @@ class Tables:
         heads, columns = [LEARNS_COLUMN, STORED_COLUMN], list[list[str]]()
         if found:
             start, _ = found[0][1].counts("place")
-            columns.append(["before", "", *_by_class(start), f"{100 * _mean_class(start):.1f}"])
+            columns.append(["before", "", *by_class(start), f"{100 * mean_class(start):.1f}"])
         for (learns, per_class), g in found:
             _, after = g.counts("place")
             head = [TITLES[learns], self.stored(per_class)]
-            columns.append([*head, *_by_class(after), f"{100 * _mean_class(after):.1f}"])
+            columns.append([*head, *by_class(after), f"{100 * mean_class(after):.1f}"])
         heads += [*(Column(name) for name in CLASSES), Column("mean of classes")]
         return Table(
             f"Accuracy of every class in the {TUNED_PLACE} at 0 dB [%]",
@@ -338,8 +282,8 @@ class Tables:
         for learns, per_class in kinds:
             if g := self.gains(learns, per_class):
                 start, after = g.counts("place")
-                rows += [] if before else [("before", "", *_groups(start))]
-                rows.append((TITLES[learns], self.stored(per_class), *_groups(after)))
+                rows += [] if before else [("before", "", *groups(start))]
+                rows.append((TITLES[learns], self.stored(per_class), *groups(after)))
                 before = True
         heads = (
             "keyword: right", "another keyword", "unknown", "silence", "unknown: right",
@@ -359,15 +303,15 @@ class Tables:
             return ()
         gain, of_bias = fmean(few.place()), fmean(bias.place())
         start, after = few.counts("place")
-        before_groups, groups = _groups(start), _groups(after)
+        was, now = groups(start), groups(after)
         words = (
             f"Twelve biases alone gain {100 * of_bias:+.1f} of the {100 * gain:+.1f} points of fc1"
             f" with {self.stored(HUNDRED)} utterances ({of_bias / gain:.0%}): most of what fc1"
             " learns is how often each class is said in this noise, not another way to hear.",
-            f"In the noise {before_groups[2]} % of the keywords were named unknown before, and"
-            f" {groups[2]} % after; {before_groups[4]} % of the unknown words were right before,"
-            f" and {groups[4]} % after. The mean over the classes changes by"
-            f" {100 * (_mean_class(after) - _mean_class(start)):+.1f} points.",
+            f"In the noise {was[2]} % of the keywords were named unknown before, and"
+            f" {now[2]} % after; {was[4]} % of the unknown words were right before,"
+            f" and {now[4]} % after. The mean over the classes changes by"
+            f" {100 * (mean_class(after) - mean_class(start)):+.1f} points.",
         )
         whole = self.gains("all", EVERYTHING)
         if not whole:
@@ -376,9 +320,9 @@ class Tables:
         return (
             *words,
             "Where everything learns from all utterances, keywords gain"
-            f" {_right(after, start):+.1f} points, and unknown words {_unknown(after, start):+.1f};"
-            " the mean over the classes"
-            f" changes by {100 * (_mean_class(after) - _mean_class(start)):+.1f} points.",
+            f" {keywords_gain(after, start):+.1f} points, and unknown words"
+            f" {unknown_gain(after, start):+.1f}; the mean over the classes"
+            f" changes by {100 * (mean_class(after) - mean_class(start)):+.1f} points.",
         )
 
     def chart(self) -> BarChart | None:
@@ -399,50 +343,6 @@ def _numbers(numbers: tuple[int, ...]) -> str:
 
 def _percent(shares: list[float]) -> str:
     return spread([100 * value for value in shares])
-
-
-def _recall(counts: I64) -> list[float]:
-    return [counts[i, i] / max(counts[i].sum(), 1) for i in range(len(counts))]
-
-
-def _by_class(counts: I64) -> list[str]:
-    return [f"{100 * value:.0f}" for value in _recall(counts)]
-
-
-def _mean_class(counts: I64) -> float:
-    return fmean(_recall(counts))
-
-
-def _groups(counts: I64) -> list[str]:
-    """Shares [%] as the columns of `Tables.confusions` say."""
-    K = len(KEYWORDS)
-    words = counts[:K]
-    right, named = np.trace(words[:, :K]), words.sum()
-    unknown, silence = counts[UNKNOWN_CLASS], counts[SILENCE_CLASS]
-    shares = [
-        right / named,
-        (words[:, :K].sum() - right) / named,
-        words[:, UNKNOWN_CLASS].sum() / named,
-        words[:, SILENCE_CLASS].sum() / named,
-        unknown[UNKNOWN_CLASS] / unknown.sum(),
-        unknown[:K].sum() / unknown.sum(),
-        unknown[SILENCE_CLASS] / unknown.sum(),
-        silence[SILENCE_CLASS] / silence.sum(),
-        (words[:, UNKNOWN_CLASS].sum() + unknown[UNKNOWN_CLASS]) / (named + unknown.sum()),
-    ]
-    return [f"{100 * value:.0f}" for value in shares]
-
-
-def _right(after: I64, before: I64) -> float:
-    """Change of the share of keywords that are right [points]."""
-    K = len(KEYWORDS)
-    return float(100 * (np.trace(after[:K, :K]) / after[:K].sum()
-                        - np.trace(before[:K, :K]) / before[:K].sum()))  # fmt: skip
-
-
-def _unknown(after: I64, before: I64) -> float:
-    """Change of the share of unknown words that are right [points]."""
-    return 100 * (_recall(after)[UNKNOWN_CLASS] - _recall(before)[UNKNOWN_CLASS])
 
 
 def accuracy_sections(tables: Tables) -> list[Section]:

@@ -56,8 +56,8 @@ class Outcome:
 
     @property
     def forgetting(self) -> float:
-        """Mean fall from the best accuracy on an experience to that at the end; at least 0 if the
-        best was the last. Of all experiences but the last, 0 if there is none.
+        """Mean fall from the best earlier accuracy on an experience to that at the end, over all
+        experiences but the last; below 0 where the end is the best. 0 for one experience.
 
         Source: Chaudhry et al., "Riemannian walk for incremental learning", ECCV 2018.
         """
