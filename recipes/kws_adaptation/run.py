@@ -82,7 +82,8 @@ def measure_accuracy(
 ) -> Tables:
     """Chooses rates, adapts, judges; or finds what was measured before."""
     choice = choice_of(given, size)
-    bench = Bench(Sounds(source, 8 if given.quick else 1), Spotters(given.out / "models", source))
+    spotters = Spotters(given.out / "models", source, train=not given.print)
+    bench = Bench(Sounds(source, 8 if given.quick else 1), spotters)
     store, grid = CellStore(given.out / "cells"), Grid(choice, bench)
     with progress_on(f"DS-CNN-{size}") as advance:
         if given.print:

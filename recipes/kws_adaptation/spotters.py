@@ -14,6 +14,7 @@ from settings import BLOCKS, LEARNS, PRETRAINING, Learns
 
 from acclimate.data.clips import F32
 from acclimate.data.source import SpeechSource
+from acclimate.errors import BadOption
 from acclimate.learn import FrozenPrefix, OneByOne, learning_step
 from acclimate.models import DSCNN
 from acclimate.models.pretrained import (
@@ -51,10 +52,11 @@ class Spotters:
     Args:
         folder: where trained ones are kept.
         source: speech to train them with.
+        train: those that are missing.
     """
 
-    def __init__(self, folder: Path, source: SpeechSource) -> None:
-        self._folder, self._source = folder, source
+    def __init__(self, folder: Path, source: SpeechSource, *, train: bool = True) -> None:
+        self._folder, self._source, self._train = folder, source, train
         self.find = lru_cache(maxsize=None)(self._find)
         self.device = lru_cache(maxsize=None)(self._device)
         self.prefix = lru_cache(maxsize=None)(self._prefix)
@@ -64,12 +66,19 @@ class Spotters:
 
         Raises:
             DataError: it must be trained, and there are no recordings.
+            BadOption: it is missing, and nothing is to be trained.
         """
         if (size, seed) == ("S", KwsTraining.seed):
             return Spotter(size, seed, *load_dscnn_s_kws())
         training = replace(KwsTraining(), size=size, seed=seed, epochs=PRETRAINING[size])
         folder = self._folder / f"{size}-seed{seed}-epochs{training.epochs}"
         if not (folder / f"dscnn_{size.lower()}_kws.json").exists():
+            if not self._train:
+                raise BadOption(
+                    f"DS-CNN-{size} of seed {seed} was not trained yet",
+                    where=str(folder),
+                    hint="the same command without --print",
+                )
             console = Console(stderr=True)
             console.print(f"training DS-CNN-{size}, seed {seed}: kept in {folder}")
             pretrain(self._source, training, folder, console)
