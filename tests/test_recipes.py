@@ -18,13 +18,14 @@ def run(recipe: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def without_recordings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Synthetic speech, so that the case is small and the same everywhere."""
     pytest.importorskip("espeakng_loader")
     monkeypatch.delenv("ACCLIMATE_DATA", raising=False)
 
 
+@pytest.mark.usefixtures("without_recordings")
 def test_kws_adaptation_goes_on_where_it_was(tmp_path: Path) -> None:
     small = ("--quick", "--tables", "accuracy", "--out", str(tmp_path))
     first = run("kws_adaptation", *small, "--what", "fc1")
@@ -42,6 +43,7 @@ def test_kws_adaptation_goes_on_where_it_was(tmp_path: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in cells} == cells, "nothing is measured twice"
 
 
+@pytest.mark.usefixtures("without_recordings")
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -58,3 +60,17 @@ def test_kws_adaptation_prints_nothing_that_was_not_measured(
     assert "without --print" in result.stderr
     assert not result.stdout
     assert not list(tmp_path.rglob("*.json")), "nothing was measured or trained"
+
+
+def test_tinyrce_on_its_smallest_data(tmp_path: Path) -> None:
+    data = os.environ.get("ACCLIMATE_DATA")
+    if not data or not (Path(data) / "basic_motions").is_dir():
+        pytest.skip("needs basic_motions in ACCLIMATE_DATA")
+    small = ("--only", "basic", "--out", str(tmp_path))
+    first = run("tinyrce", *small)
+    assert first.returncode == 0, first.stderr
+    rows = {line[:24].strip(): line.split()[-1] for line in first.stdout.splitlines() if line}
+    assert float(rows["majority class"]) == 25.0
+    assert float(rows["RCE, near"]) >= 90.0
+    again = run("tinyrce", *small, "--print")
+    assert again.stdout == first.stdout

@@ -284,8 +284,9 @@ def test_bad_settings(make: object, message: str) -> None:
 
 def test_bad_use() -> None:
     example = (torch.zeros(1, 2, 6, 6), torch.zeros(1, dtype=torch.long))
-    with pytest.raises(BadOption, match="regularizer is a str"):
-        ac.compile(network(), example=example, regularizer="ewc")
+    for wrong in ("ewc", ac.EWC):  # a name, a class
+        with pytest.raises(BadOption, match="no regularizer"):
+            ac.compile(network(), example=example, regularizer=wrong)
     with pytest.raises(BadOption, match="needs an entry point that learns"):
         ac.compile(network(), example=example, regularizer=ac.EWC(), entries=("predict",))
     with pytest.raises(BadOption, match="two targets"):

@@ -122,6 +122,9 @@ def main() -> int:
     given = options()
     try:
         found = sections(results_of(given))
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        return 130
     except AcclimateError as error:
         print(error, file=sys.stderr)
         return 1

@@ -49,7 +49,8 @@ def check_regularizer(regularizer: object, entries: Sequence[str]) -> None:
         return
     if not isinstance(regularizer, Regularizer):
         raise BadOption(
-            f"the regularizer is a {type(regularizer).__name__}",
+            "that is no regularizer",
+            found=repr(regularizer),
             hint="regularizer=ac.EWC(strength=100)",
         )
     if "train" not in entries and "apply" not in entries:
