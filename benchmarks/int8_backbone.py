@@ -16,38 +16,20 @@ import time
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import acclimate as ac
 from acclimate.data.mixing import MixSpec, mix_clips
 from acclimate.data.noise import QUIET
 from acclimate.data.source import SpeechSource, keyword_speech
 from acclimate.errors import DataError
-from acclimate.firmware import Firmware
-from acclimate.learn.adaptation import survey
+from acclimate.learn import learning_step, survey
 from acclimate.models import DSCNN
 from acclimate.models.pretrained import KwsCheckpoint, load_dscnn_s_kws
 
 CALIBRATION = 256  # utterances
 BATCH = 64
-LR = 0.01
 PUBLISHED_MS = {"S": 10.89, "M": 24.16, "L": 55.04}  # Cioflan, slide deck: GAP9 at 240 MHz
-
-
-def only_fc1(model: nn.Module) -> nn.Module:
-    """The model with everything frozen but its classifier."""
-    model.eval().requires_grad_(False)
-    model.get_submodule("fc1").requires_grad_(True)
-    return model
-
-
-def step(model: nn.Module, x: Tensor, target: str, scheme: ac.Int8 | None) -> Firmware:
-    """Prediction and training step for batches like x."""
-    y = torch.zeros(len(x), dtype=torch.long)
-    return ac.compile(
-        only_fc1(model), example=(x, y), optimizer=ac.SGD(lr=LR), target=target, name="kws",
-        quantize=scheme,
-    )  # fmt: skip
 
 
 def calibration(source: SpeechSource, info: KwsCheckpoint) -> Tensor:
@@ -71,7 +53,7 @@ def accuracy() -> None:
     schemes = {"float": None, "int8": ac.Int8(calibration(source, info))}
     clips, found = source.test_clips(), {}
     for name, scheme in schemes.items():
-        device = step(model, x, "host", scheme).run()
+        device = learning_step(model, ["fc1"], x, scheme=scheme).run()
         places = source.noises.values()
         found[name] = survey(device, clips, info.front_end, places, batch=BATCH)
     print(f"{len(clips)} clips of fold 3     float    int8   points")
@@ -94,7 +76,7 @@ def cycles(sizes: list[str], target: str, also_float: bool) -> None:
             if scheme is None and not also_float:
                 continue
             begin = time.monotonic()
-            firmware = step(model, x[:1], target, scheme)
+            firmware = learning_step(model, ["fc1"], x[:1], target=target, scheme=scheme)
             device = firmware.run()
             loss = device.train(x[:1], torch.zeros(1, dtype=torch.long))
             counted: int = device.cycles  # type: ignore[attr-defined]  # a cluster counts them

@@ -94,6 +94,26 @@ def test_s16_is_the_mixture_within_one_step(snr_db: float, shift: int) -> None:
     assert clipped[0] == saturated
 
 
+@settings(max_examples=200, deadline=None)
+@given(
+    speech=st.lists(S16, min_size=1, max_size=30),
+    shift=st.integers(-40, 40),
+    snr_db=st.floats(-30, 30, width=32),
+)
+def test_a_mixture_in_place_of_its_speech_is_the_same(
+    speech: list[int], shift: int, snr_db: float
+) -> None:
+    count = len(speech)
+    noise = np.random.default_rng(1).integers(-999, 999, 40).astype(np.int16)
+    for function, dtype in ((C.ac_mix_s16, np.int16), (C.ac_mix_f32, np.float32)):
+        x, under = np.array(speech, dtype), noise.astype(dtype)
+        out = np.zeros(count, dtype)
+        more = (None,) if dtype is np.int16 else ()
+        sizes = (count, 40, shift, 40 - count, snr_db, *more)
+        assert function(out, x, under, *sizes) == function(x, x, under, *sizes)
+        np.testing.assert_array_equal(out, x)
+
+
 def test_s16_saturates_and_counts_it() -> None:
     speech = np.array([30000, -30000, 0, 1], np.int16)
     noise = np.array([9000, -9000, 9000, -9000], np.int16)

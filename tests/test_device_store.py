@@ -202,6 +202,7 @@ def test_misuse_has_a_code() -> None:
     assert c.ac_store_commit(state) == Status.BAD_CALL
     assert c.ac_store_read(state, 0, data, 1) == Status.BAD_CALL  # there is no model
     assert c.ac_store_begin(state, 105) == Status.TOO_LARGE
+    assert c.ac_store_prepare(state, 105) == Status.TOO_LARGE
     assert c.ac_store_begin(state, 104) == Status.OK
     assert c.ac_store_write(state, 4, data, 1) == Status.BAD_CALL  # a gap
     assert c.ac_store_commit(state) == Status.TOO_SMALL
@@ -209,6 +210,29 @@ def test_misuse_has_a_code() -> None:
     assert c.ac_store_write(state, 0, data, 4) == Status.TOO_LARGE
     assert c.ac_store_open(state, None, 1) == Status.BAD_CALL
     assert c.ac_store_open(None, store.flash, 1) == Status.BAD_CALL
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+def test_a_save_in_pieces_is_the_same(geometry: tuple[int, int, int]) -> None:
+    flash, other = Flash(*geometry), Flash(*geometry)
+    for content in contents(5, (40, 33)):
+        assert CStore(flash).save(content) == Status.OK
+        store = CStore(other)
+        c, state = store.c, store.state
+        assert c.ac_store_erase(state) == Status.BAD_CALL  # without prepare
+        writes = other.writes
+        assert c.ac_store_prepare(state, len(content)) == Status.OK and other.writes == writes
+        data = np.frombuffer(content, np.uint8)
+        assert c.ac_store_write(state, 0, data, 1) == Status.BAD_CALL  # not erased yet
+        steps = [c.ac_store_erase(state)]
+        while steps[-1] == Status.MORE:
+            steps.append(c.ac_store_erase(state))
+        sectors = geometry[0] // geometry[1] // 2
+        assert steps == [Status.MORE] * (sectors - 1) + [Status.OK]
+        assert other.writes == writes + sectors
+        assert c.ac_store_write(state, 0, data, len(data)) == Status.OK
+        assert c.ac_store_commit(state) == Status.OK
+    assert (flash.content, flash.writes) == (other.content, other.writes)
 
 
 class Lifetime(RuleBasedStateMachine):

@@ -17,7 +17,7 @@ from acclimate.data.features import MfccSpec
 from acclimate.data.source import HELD_OUT_PLACES, SpeechSource
 from acclimate.errors import CorruptFile
 from acclimate.learn import AdaptationSpec, TorchDevice, adapt, evaluate
-from acclimate.models.pretrained import CHECKPOINTS, load_dscnn_s_kws, save_dscnn_s_kws
+from acclimate.models.pretrained import CHECKPOINTS, load_dscnn_s_kws, save_dscnn_kws
 from data_fixtures import data_dir, speech_commands
 
 __all__ = ["data_dir", "speech_commands"]
@@ -39,7 +39,7 @@ def test_checkpoint_says_what_it_is() -> None:
 
 def test_checkpoint_survives_saving(tmp_path: Path) -> None:
     model, info = load_dscnn_s_kws()
-    save_dscnn_s_kws(model, replace(info, sha256=""), tmp_path)
+    save_dscnn_kws(model, replace(info, sha256=""), tmp_path)
     again, found = load_dscnn_s_kws(tmp_path)
     assert found == info
     for name, tensor in model.state_dict().items():

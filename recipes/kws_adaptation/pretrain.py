@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trains the keyword spotter that devices start from: DS-CNN-S, noise-aware, on Speech Commands.
+"""Trains the keyword spotters that devices start from: DS-CNN, noise-aware, on Speech Commands.
 
     python recipes/kws_adaptation/pretrain.py
 
-It needs the recordings (`acclimate data get speech-commands`) and five minutes of one core. It
-learns from the speakers of folds 0 and 1 and the places of the noise pool, looks at fold 2 while it
-runs, and measures fold 3 once at the end. Coffee shop, city and mixed voices are never heard: they
-are for the adaptation on the device.
+It needs the recordings (`acclimate data get speech-commands`) and, for size S, five minutes of one
+core. It learns from the speakers of folds 0 and 1 and the places of the noise pool, looks at fold 2
+while it runs, and measures fold 3 once at the end. Coffee shop, city and mixed voices are never
+heard: they are for the adaptation on the device.
 
 Source: noise-aware pretraining of the on-device domain adaptation system
 (pulp-platform/odda-for-kws); augmentation, schedule and averaging are ours.
@@ -33,10 +33,9 @@ from acclimate.data.mixing import MixSpec, mix_clips
 from acclimate.data.noise import QUIET, NoiseRecording
 from acclimate.data.source import SpeechSource, keyword_speech
 from acclimate.errors import DataError
-from acclimate.learn.adaptation import Survey, survey
-from acclimate.learn.torch_device import TorchDevice
+from acclimate.learn import Survey, TorchDevice, survey
 from acclimate.models import DSCNN
-from acclimate.models.pretrained import CHECKPOINTS, KwsCheckpoint, KwsTraining, save_dscnn_s_kws
+from acclimate.models.pretrained import CHECKPOINTS, KwsCheckpoint, KwsTraining, save_dscnn_kws
 from acclimate.models.separable import DepthwiseSeparable
 
 THREADS = 1  # the order of float additions, so the weights, depends on it
@@ -119,7 +118,7 @@ def train(source: SpeechSource, training: KwsTraining, console: Console) -> tupl
     clips, noises = source.train_clips(), noise_pool(source, training.quiet_share)
     front_end = measure_front_end(clips, noises, training)
     augmentation = Augmentation(clips, noises, front_end, training)
-    model = DSCNN("S")
+    model = DSCNN(training.size)
     average = copy.deepcopy(model)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=training.lr, weight_decay=training.weight_decay
@@ -188,21 +187,16 @@ def measure(
     return survey(TorchDevice(model), clips, front_end, places, batch=SURVEY_BATCH)
 
 
-def main() -> None:
-    """Trains, measures on fold 3, writes weights and sidecar."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=CHECKPOINTS, help="folder of the checkpoint")
-    parser.add_argument("--epochs", type=int, default=KwsTraining.epochs)
-    parser.add_argument("--seed", type=int, default=KwsTraining.seed)
-    options = parser.parse_args()
-    console = Console(stderr=True)
-    torch.set_num_threads(THREADS)
-    torch.use_deterministic_algorithms(True)
+def pretrain(source: SpeechSource, training: KwsTraining, folder: Path, console: Console) -> None:
+    """Trains, measures on fold 3, writes weights and sidecar.
 
-    source = keyword_speech()
+    Raises:
+        DataError: there are no recordings.
+    """
     if not source.recorded:
         raise DataError("pretraining needs recordings", hint="acclimate data get speech-commands")
-    training = replace(KwsTraining(), epochs=options.epochs, seed=options.seed)
+    torch.set_num_threads(THREADS)
+    torch.use_deterministic_algorithms(True)
     model, front_end = train(source, training, console)
     fold_network(model)
     found = measure(model, front_end, source, source.test_clips())
@@ -216,9 +210,21 @@ def main() -> None:
         accuracy=tuple((k, round(v, 4)) for k, v in (("clean", found.clean), *found.places)),
         sha256="",
     )
-    save_dscnn_s_kws(model, info, options.out)
+    save_dscnn_kws(model, info, folder)
     for name, accuracy in info.accuracy:
         console.print(f"fold 3  {name:14s} {accuracy:.1%}")
+
+
+def main() -> None:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=CHECKPOINTS, help="folder of the checkpoint")
+    parser.add_argument("--size", choices=("S", "M", "L"), default=KwsTraining.size)
+    parser.add_argument("--epochs", type=int, default=KwsTraining.epochs)
+    parser.add_argument("--seed", type=int, default=KwsTraining.seed)
+    given = parser.parse_args()
+    training = replace(KwsTraining(), size=given.size, epochs=given.epochs, seed=given.seed)
+    pretrain(keyword_speech(), training, given.out, Console(stderr=True))
 
 
 if __name__ == "__main__":

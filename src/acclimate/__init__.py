@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 __all__ = [
+    "EWC",
     "SGD",
+    "SI",
     "AcclimateError",
     "Adam",
     "AdamW",
@@ -28,6 +30,7 @@ __all__ = [
     "Layers",
     "LiteResidual",
     "Lora",
+    "LwF",
     "SparseChannels",
     "__version__",
     "berhu",
@@ -45,6 +48,7 @@ _HOMES = {
     "Auto": "acclimate.policy",
     "BiasOnly": "acclimate.policy",
     "Combine": "acclimate.policy",
+    "EWC": "acclimate.lower",
     "Firmware": "acclimate.firmware",
     "Head": "acclimate.policy",
     "Int8": "acclimate.quantize",
@@ -52,6 +56,8 @@ _HOMES = {
     "Layers": "acclimate.policy",
     "LiteResidual": "acclimate.policy",
     "Lora": "acclimate.policy",
+    "LwF": "acclimate.capture",
+    "SI": "acclimate.lower",
     "SparseChannels": "acclimate.policy",
     "berhu": "acclimate.capture",
     "compile": "acclimate.pipeline",
@@ -61,10 +67,10 @@ _HOMES = {
 
 
 if TYPE_CHECKING:
-    from acclimate.capture import berhu
+    from acclimate.capture import LwF, berhu
     from acclimate.errors import AcclimateError
     from acclimate.firmware import Firmware
-    from acclimate.lower import SGD, Adam, AdamW
+    from acclimate.lower import EWC, SGD, SI, Adam, AdamW
     from acclimate.pipeline import compile, retarget
     from acclimate.policy import (
         All,

@@ -118,19 +118,23 @@ class Firmware:
 
         return build_report(self)
 
-    def run(self, device: str | None = None, **options: Any) -> Device:
+    def run(
+        self, device: str | None = None, *, modules: Iterable[str] = (), **options: Any
+    ) -> Device:
         """Builds the C and returns a device that trains and predicts.
 
         Args:
-            device: host, cluster, or a processor such as cortex-m4; the target's own by default.
+            device: host, numpy (the calls interpreted, no C), cluster, or a processor such as
+                cortex-m4; the target's own by default.
+            modules: names of modules of the learning loop that go with it, for `Device.call`.
             options: of the device: `conflicts`, `check_races` and `progress` of the cluster.
 
         Raises:
             BadOption: no such device, or it has fewer cores than this firmware uses.
             MissingTool: a compiler or simulator is missing.
         """
-        firmware = self if device in (None, self.target.simulator) else self.in_c()
-        files = firmware._runnable()
+        firmware = self if device in (None, "numpy", self.target.simulator) else self.in_c()
+        files = {} if device == "numpy" else firmware._runnable(find_modules(modules))
         return open_device(device, firmware.program, files, firmware.target, self.lr, options)
 
     def build(self, flags: tuple[str, ...] = FAST) -> Path:
@@ -147,9 +151,9 @@ class Firmware:
         stages, placed = fit(base, replace(self.wanted or Wanted(target), target=target))
         return replace(self, program=stages[-1].program, plan=placed, target=target)
 
-    def _runnable(self) -> dict[str, bytes]:
+    def _runnable(self, modules: tuple[Module, ...] = ()) -> dict[str, bytes]:
         """The C with weights in a file, and with threads where several cores run it on the host."""
-        files = self._emit("cmake", "binary", Dialect.COREV)
+        files = self._emit("cmake", "binary", Dialect.COREV, modules)
         files.pop("port_single.c", None)
         if "port.h" in files:
             files |= {name: port_file(name) for name in port_sources(self.program, "threads")}

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +12,17 @@ from torch import nn
 from acclimate import capture
 from acclimate.budget import is_share, saving_of, wanted_of
 from acclimate.capture import Loss, Update, UpdatePolicy
-from acclimate.errors import BadOption, DoesNotFit, nearest
+from acclimate.errors import DoesNotFit
 from acclimate.firmware import EntryPoint, Firmware
 from acclimate.fit import ORDERED, Stage, fit, quick_l3_bytes, quick_ram_bytes, run_passes
-from acclimate.lower import ENTRIES, Optimizer, decompositions, find_optimizer, lower
+from acclimate.lower import (
+    Optimizer,
+    Regularizer,
+    decompositions,
+    find_optimizer,
+    lower,
+)
+from acclimate.options import check_names, check_regularizer
 from acclimate.passes import PASSES
 from acclimate.program import Program, verify
 from acclimate.quantize import Int8, quantize
@@ -44,6 +50,7 @@ class Job:
     page: str = "never"
     features: EntryPoint | None = None
     quantize: Int8 | None = None
+    regularizer: Regularizer | None = None
 
     def run(self, *, tried: bool = False) -> Firmware:
         """Captures, lowers and fits the model.
@@ -82,25 +89,28 @@ class Job:
 
     def _lower(self, tried: bool) -> _Lowered:
         """What does not depend on the device."""
-        _check_options(self.name, self.entries)
+        check_names(self.name, self.entries)
+        check_regularizer(self.regularizer, self.entries)
         self._wanted()  # a wrong option is said before the model is looked at
         rule, criterion = find_optimizer(self.optimizer), capture.find_loss(self.loss)
         inputs, wanted = capture.split_example(self.example)
         data = (*inputs, *(wanted if isinstance(wanted, tuple) else (wanted,)))
         chosen = self.update.choose(self.model, inputs) if self.update else Update(self.model)
         model = chosen.model
+        learns = bool(set(self.entries) - {"predict"})
         if not tried:
-            capture.check_model(model, criterion, inputs, wanted)
+            capture.check_model(model, criterion, inputs, wanted, learns)
 
         forward = capture.export(model, criterion, inputs, wanted)
         folded = tuple(capture.fold_batch_norm(forward))
         table = decompositions()
         predict = capture.trace_predict(forward, data, table)
-        learns = set(self.entries) - {"predict"}
         joint = capture.trace_joint(forward, data, table) if learns else None
 
         entries, channels = self.entries, chosen.channels
-        program = lower(self.name, predict, joint, rule, entries, self.seed, channels)
+        program = lower(
+            self.name, predict, joint, rule, entries, self.seed, channels, self.regularizer
+        )
         stages = [Stage("fold_batch_norm", folded, program)]
         stages += run_passes(PASSES, stages[-1].program)
         if self.quantize is not None:
@@ -109,7 +119,9 @@ class Job:
         if self.features is not None:
             added = self.features.add_to(stages[-1].program)
             stages.append(Stage("add_features", (repr(self.features),), verify(added)))
-        return _Lowered(stages, rule.lr, f"{type(model).__name__}, trained by {rule.describe()}")
+        held = f", {self.regularizer.describe()}" if self.regularizer else ""
+        title = f"{type(model).__name__}, trained by {rule.describe()}{held}"
+        return _Lowered(stages, rule.lr, title)
 
 
 @dataclass(frozen=True)
@@ -139,6 +151,7 @@ def compile(
     page: str = "never",
     features: EntryPoint | None = None,
     quantize: Int8 | None = None,
+    regularizer: Regularizer | None = None,
 ) -> Firmware:
     """Compiles a model into C that predicts and learns.
 
@@ -168,6 +181,8 @@ def compile(
             `acclimate.data.Mfcc(spec)`.
         quantize: ac.Int8(calibration=x): frozen layers in front of what learns compute with
             integers of eight bits; see docs/quantization.md.
+        regularizer: ac.EWC(...) or ac.SI(...) hold parameters near what earlier tasks learned; see
+            docs/continual-learning.md.
 
     Returns:
         Firmware to run, export and report.
@@ -192,6 +207,7 @@ def compile(
         page,
         features,
         quantize,
+        regularizer,
     )
     try:
         return job.run()
@@ -272,7 +288,7 @@ def build_firmware(
     Raises:
         AcclimateError: unknown target, too many cores, or a memory that is too small.
     """
-    _check_options(program.name, ())
+    check_names(program.name, ())
     stages = [Stage("program", (), verify(program))]
     return _fit(stages, wanted_of(_device(target, cores), budget, 5.0), 0.0, title)
 
@@ -283,36 +299,6 @@ def _fit(stages: list[Stage], wanted: Wanted, lr: float, title: str) -> Firmware
     command = f"target {wanted.target.machine}"
     program = stages[-1].program
     return Firmware(program, placed, wanted.target, lr, title, command, tuple(stages), wanted)
-
-
-def _check_options(name: str, entries: Sequence[str]) -> None:
-    if not re.fullmatch(r"[a-z_][a-z0-9_]*", name) or name in _RESERVED:
-        raise BadOption(
-            f"the prefix {name!r} is not a C identifier in lower case",
-            hint=f"name={_identifier(name)!r}",
-        )
-    for entry in entries:
-        if entry not in ENTRIES:
-            raise BadOption(f"unknown entry point {entry!r}", hint=nearest(entry, ENTRIES))
-    if ("accumulate" in entries) != ("apply" in entries):
-        raise BadOption(
-            "accumulate and apply need each other",
-            found=", ".join(entries),
-            hint="entries=('predict', 'accumulate', 'apply')",
-        )
-
-
-_WORDS = (
-    "auto break case char const continue default do double else enum extern float for goto if "
-    "inline int long register restrict return short signed sizeof static struct switch typedef "
-    "union unsigned void volatile while main arena ac"
-)
-_RESERVED = frozenset(_WORDS.split())
-
-
-def _identifier(name: str) -> str:
-    text = re.sub(r"\W+", "_", name.lower()).strip("_")
-    return f"net_{text}".rstrip("_") if not text or text[0].isdigit() or text in _RESERVED else text
 
 
 def _device(target: str | Target, cores: int | None) -> Target:

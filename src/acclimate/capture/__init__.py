@@ -5,7 +5,7 @@ from acclimate.capture.check import check_model, split_example
 from acclimate.capture.export import Forward, Slot, export
 from acclimate.capture.fold import fold_batch_norm
 from acclimate.capture.joint import Joint, trace_joint, trace_predict
-from acclimate.capture.losses import LOSSES, Loss, berhu, find_loss
+from acclimate.capture.losses import LOSSES, Loss, LwF, berhu, find_loss
 from acclimate.capture.update import Update, UpdatePolicy
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Forward",
     "Joint",
     "Loss",
+    "LwF",
     "Slot",
     "Update",
     "UpdatePolicy",

@@ -10,7 +10,13 @@ from torch import Tensor, nn
 
 from acclimate.capture.export import plain_kernels
 from acclimate.capture.losses import Loss
-from acclimate.errors import BadExample, BadOption, NothingToTrain, UnsupportedModel
+from acclimate.errors import (
+    AcclimateError,
+    BadExample,
+    BadOption,
+    NothingToTrain,
+    UnsupportedModel,
+)
 
 
 def split_example(example: Any) -> tuple[tuple[Tensor, ...], Any]:
@@ -59,8 +65,10 @@ def _check_tensor(name: str, tensor: Any) -> None:
         )
 
 
-def check_model(model: nn.Module, loss: Loss, inputs: tuple[Tensor, ...], target: Any) -> None:
-    """Runs the model once in PyTorch.
+def check_model(
+    model: nn.Module, loss: Loss, inputs: tuple[Tensor, ...], target: Any, learns: bool = True
+) -> None:
+    """Runs the model once in PyTorch; `learns` is False where it shall only predict.
 
     Raises:
         BadExample: the model or the loss does not accept the example.
@@ -71,7 +79,7 @@ def check_model(model: nn.Module, loss: Loss, inputs: tuple[Tensor, ...], target
     for name, parameter in model.named_parameters():
         if parameter.dtype != torch.float32:
             raise UnsupportedModel(f"{name} is {parameter.dtype}", hint="model.float()")
-    if not any(parameter.requires_grad for parameter in model.parameters()):
+    if learns and not any(parameter.requires_grad for parameter in model.parameters()):
         raise NothingToTrain(
             "no parameter requires grad, so there is nothing to train",
             found=f"{sum(1 for _ in model.parameters())} frozen parameters",
@@ -92,6 +100,8 @@ def check_model(model: nn.Module, loss: Loss, inputs: tuple[Tensor, ...], target
     try:
         with torch.no_grad():
             value = loss(outputs, target)
+    except AcclimateError:  # a loss of ours says more
+        raise
     except Exception as error:
         raise BadExample(
             "the loss does not accept the model's outputs and the target",

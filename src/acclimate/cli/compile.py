@@ -27,6 +27,7 @@ def compile_verb(
     entries: options.Entries = None,
     weights: Annotated[str, typer.Option(help="c: arrays in C; binary: a file to load.")] = "c",
     kit: options.Kit = "cmake",
+    modules: options.Modules = None,
     budget: options.Budget = None,
     recompute: options.Recompute = None,
     page: options.Page = None,
@@ -37,10 +38,13 @@ def compile_verb(
     as_json: options.Json = False,
 ) -> None:
     """Turns a model into C that predicts and learns."""
+    from acclimate.device import find_modules
     from acclimate.emit import find_kit
     from acclimate.report import build_report
 
     find_kit(kit)  # before the work
+    chosen = [name.strip() for name in modules.split(",")] if modules else []
+    find_modules(chosen)
     if weights not in _WEIGHTS:
         raise BadOption(f"unknown form of weights {weights!r}", hint=nearest(weights, _WEIGHTS))
     choices = options.Choices(
@@ -48,7 +52,7 @@ def compile_verb(
     )
     firmware = options.compile_task(options.load_with(spec, choices))
     with working(f"writing {out}"):
-        firmware.export(out, kit=kit, weights=weights, force=force)
+        firmware.export(out, kit=kit, weights=weights, modules=chosen, force=force)
         report = build_report(firmware)
     files = sorted(path for path in out.rglob("*") if path.is_file())
     if as_json:

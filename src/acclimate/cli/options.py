@@ -76,6 +76,13 @@ Point = Annotated[
     typer.Option(help="A point of `acclimate plan`: what learns, e.g. last-2, all+page-75."),
 ]
 Kit = Annotated[str, typer.Option(help="Kind of project: cmake, pulp-sdk or arduino.")]
+Modules = Annotated[
+    str | None,
+    typer.Option(
+        help="Modules of the learning loop whose C goes with the model, store,guard; adapt,listen"
+        " add a whole firmware where the model has features of sound."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _SHORT_NAMES = ("ac", "arena", "main")  # taken in C
 

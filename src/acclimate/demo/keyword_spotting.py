@@ -15,25 +15,27 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from time import perf_counter
 from typing import Any
 
-import numpy as np
 import torch
 
 from acclimate.cache import write_atomic
-from acclimate.data import Clips, FrontEnd, MixSpec, SpeechSource, keyword_speech, mix_clips
-from acclimate.data.noise import QUIET, NoiseRecording
+from acclimate.data import Clips, FrontEnd, SpeechSource, keyword_speech
 from acclimate.demo.page import demo_html
 from acclimate.demo.results import Accuracies, DemoResult, MemoryPart, PolicyResult, text
 from acclimate.firmware import Firmware
-from acclimate.learn import AdaptationSpec, Epoch, adapt
-from acclimate.lower import SGD
+from acclimate.learn import (
+    CLEAN,
+    AdaptationSpec,
+    Conditions,
+    Epoch,
+    OneByOne,
+    adapt,
+    learning_step,
+)
 from acclimate.models.pretrained import load_dscnn_s_kws
-from acclimate.pipeline import compile
 from acclimate.program import Role
 from acclimate.report import TrainingMemory, build_report
-from acclimate.simulate import Device
 
 PLACE, SNR_DB = "coffee shop", 0.0
 Advance = Callable[[int, int, str], None]
@@ -74,74 +76,17 @@ POLICIES = (
 )
 
 
-class OneByOne:
-    """A device of batch 1 as one of batch N: gradients are added up, the mean is applied."""
-
-    def __init__(self, device: Device) -> None:
-        self.device = device
-        self.times_ms: list[float] = []
-        self._accumulates = "accumulate" in device.program.entries
-
-    def train(self, x: np.ndarray[Any, Any], y: np.ndarray[Any, Any], lr: float) -> float:
-        """One step on x[N,1,49,10], y[N]; returns the mean loss before it."""
-        start = perf_counter()
-        if not self._accumulates:
-            losses = [self.device.train(x[i : i + 1], y[i : i + 1], lr=lr) for i in range(len(y))]
-        else:
-            losses = [self.device.accumulate(x[i : i + 1], y[i : i + 1]) for i in range(len(y))]
-            self.device.apply(lr)
-        self.times_ms.append(1e3 * (perf_counter() - start) / len(y))
-        return float(np.mean(losses))
-
-    def predict(self, x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """Scores of x[N,1,49,10]: s[N,12]."""
-        return np.asarray(self.device.predict(x))
-
-
-class _Tests:
-    """Features of the test utterances in every noise, made once: all networks see the same."""
-
-    def __init__(
-        self, source: SpeechSource, clips: Clips, front_end: FrontEnd, advance: Advance
-    ) -> None:
-        noises = {name: place.test for name, place in source.noises.items()}
-        self.labels = clips.labels
-        self.features: dict[str, np.ndarray[Any, Any]] = {}
-        for number, (name, noise) in enumerate({"": QUIET, **noises}.items()):
-            advance(number, len(noises) + 1, f"test set: {name or 'clean'}")
-            self.features[name] = self._mixed(clips, noise, front_end)
-
-    @staticmethod
-    def _mixed(clips: Clips, noise: NoiseRecording, front_end: FrontEnd) -> np.ndarray[Any, Any]:
-        mix = MixSpec(SNR_DB, SNR_DB, shift_ms=0.0)
-        rng = np.random.default_rng(0)
-        return front_end(mix_clips(clips.samples, clips.labels, [noise], mix, rng))
-
-    def accuracies(self, device: OneByOne) -> Accuracies:
-        """Accuracy in every noise."""
-        share = {
-            name: float((device.predict(x).argmax(axis=1) == self.labels).mean())
-            for name, x in self.features.items()
-        }
-        others = {name: value for name, value in share.items() if name not in ("", PLACE)}
-        return Accuracies(share[""], share[PLACE], others)
-
-
 def firmware_of(policy: Policy, target: str) -> Firmware:
     """The pretrained network, compiled so that the layers of a policy learn."""
     model, info = load_dscnn_s_kws()
-    model.eval().requires_grad_(False)
-    for name in policy.layers:
-        model.get_submodule(name).requires_grad_(True)
-    single = policy.spec.batch == 1
     frames = (info.front_end.spec.frames, info.front_end.spec.coefficients)
-    return compile(
+    return learning_step(
         model,
-        example=(torch.zeros(1, 1, *frames), torch.zeros(1, dtype=torch.long)),
-        optimizer=SGD(lr=policy.spec.lr),
+        policy.layers,
+        torch.zeros(1, 1, *frames),
         target=target,
-        name="kws",
-        entries=("predict", "train") if single else ("predict", "accumulate", "apply"),
+        accumulates=policy.spec.batch > 1,
+        lr=policy.spec.lr,
     )
 
 
@@ -166,13 +111,13 @@ def run_demo(out: Path, *, quick: bool = False, progress: Advance | None = None)
     _, info = load_dscnn_s_kws()
     clips = source.test_clips()
     clips = clips.take(range(0, len(clips), 4)) if quick else clips
-    tests = _Tests(source, clips, info.front_end, advance)
+    tests = _tests(source, clips, info.front_end, advance)
     seeds = (0,) if quick else (0, 1, 2)
     # What a device would get, and the same program with the kernels that are fast here.
     firmwares = {policy.name: firmware_of(policy, "portable") for policy in POLICIES}
     for name, firmware in firmwares.items():
         firmware.export(out / "c" / name)
-    before = tests.accuracies(OneByOne(firmware_of(POLICIES[0], "host").run()))
+    before = _accuracies(tests, OneByOne(firmware_of(POLICIES[0], "host").run()))
     results = [
         _run_policy(policy, firmwares[policy.name], source, tests, info.front_end, seeds, advance)
         for policy in POLICIES
@@ -188,9 +133,28 @@ def run_demo(out: Path, *, quick: bool = False, progress: Advance | None = None)
     return {"text": text(result), **table}
 
 
+def _tests(source: SpeechSource, clips: Clips, front_end: FrontEnd, advance: Advance) -> Conditions:
+    """Features of the test utterances, clean and in every noise."""
+    names = [CLEAN, *source.noises]
+    return Conditions.make(
+        clips,
+        front_end,
+        source.noises.values(),
+        snr_db=SNR_DB,
+        advance=lambda name: advance(names.index(name), len(names), f"test set: {name}"),
+    )
+
+
+def _accuracies(tests: Conditions, device: OneByOne) -> Accuracies:
+    """Accuracy in every noise."""
+    found = tests.survey(device)
+    others = {name: share for name, share in found.places if name != PLACE}
+    return Accuracies(found.clean, found.at(PLACE), others)
+
+
 def _run_policy(
-    policy: Policy, firmware: Firmware, source: SpeechSource, tests: _Tests, front_end: FrontEnd,
-    seeds: tuple[int, ...], advance: Advance,
+    policy: Policy, firmware: Firmware, source: SpeechSource, tests: Conditions,
+    front_end: FrontEnd, seeds: tuple[int, ...], advance: Advance,
 ) -> PolicyResult:  # fmt: skip
     """Adapts once per seed, each time from the pretrained weights."""
     device = OneByOne(firmware_of(policy, "host").run())
@@ -212,7 +176,7 @@ def _run_policy(
         device.times_ms.clear()
         result = adapt(device, stored, noise, front_end, replace(policy.spec, seed=seed), report)
         seconds.append(sum(device.times_ms) * policy.spec.batch / 1e3)
-        after.append(tests.accuracies(device))
+        after.append(_accuracies(tests, device))
         done = AdaptedCount(result.utterances, result.steps)
     (memory,) = (m for m in build_report(firmware).training)
     return _result(policy, firmware, memory, done, median(device.times_ms), median(seconds), after)

@@ -3,21 +3,32 @@
 
 from collections.abc import Iterable
 
+from acclimate.device.adapt.module import ADAPT
 from acclimate.device.batch.module import BATCH
+from acclimate.device.centroids.module import CENTROIDS
 from acclimate.device.codec.module import CODEC
+from acclimate.device.drift.module import DRIFT
 from acclimate.device.flash.module import FLASH
 from acclimate.device.guard.module import GUARD
 from acclimate.device.library import Library, load
+from acclimate.device.listen.module import LISTEN
 from acclimate.device.mix.module import MIX
 from acclimate.device.module import Module, module_files, with_needs
 from acclimate.device.noise.module import NOISE
 from acclimate.device.random.module import RANDOM
+from acclimate.device.rce.module import RCE
+from acclimate.device.replay.module import REPLAY
+from acclimate.device.scores.module import SCORES
+from acclimate.device.slda.module import SLDA
 from acclimate.device.store.module import STORE
+from acclimate.device.tinyol.module import TINYOL
 from acclimate.device.utterances.module import UTTERANCES
+from acclimate.device.vector.module import VECTOR
 from acclimate.errors import BadOption, nearest
 
 MODULES: tuple[Module, ...] = (
-    FLASH, STORE, GUARD, RANDOM, MIX, CODEC, UTTERANCES, NOISE, BATCH,
+    FLASH, STORE, GUARD, RANDOM, MIX, CODEC, UTTERANCES, NOISE, BATCH, SCORES, LISTEN, ADAPT,
+    VECTOR, RCE, CENTROIDS, SLDA, TINYOL, REPLAY, DRIFT,
 )  # fmt: skip
 
 

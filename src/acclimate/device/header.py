@@ -2,7 +2,8 @@
 """Reads the C headers of device modules, so that Python calls exactly what C declares.
 
 The headers keep to a small part of C: numbers of <stdint.h>, `int` and `float`, pointers, arrays of
-one dimension, structs without bit fields, types of callbacks, `enum` and `#define` with integers.
+one dimension, `volatile`, structs without bit fields, types of callbacks, `enum` and `#define` with
+integers.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ _NUMBERS: Mapping[str, Any] = {
     **{f"uint{bits}_t": getattr(ctypes, f"c_uint{bits}") for bits in (8, 16, 32, 64)},
 }
 _DECLARATOR = re.compile(
-    r"(?:const )?(?P<type>\w+) ?(?P<stars>\**) ?(?:const )?(?P<name>\w+)(?:\[(?P<count>\w+)\])?"
+    r"(?:(?:const|volatile) )?(?P<type>\w+) ?(?P<stars>\**) ?(?:const )?(?P<name>\w+)"
+    r"(?:\[(?P<count>\w+)\])?"
 )
 _FUNCTION = re.compile(r"(?P<result>[\w ]+?[ *]+)(?P<name>\w+)\((?P<arguments>[^()]*)\)")
 _CALLBACK = re.compile(r"typedef (?P<result>\w+) \(\*(?P<name>\w+)\)\((?P<arguments>[^()]*)\)")

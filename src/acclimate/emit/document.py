@@ -21,6 +21,8 @@ _DOCS = {
     "train": "One step: forward, loss, backward, update. Returns the loss before the update.",
     "accumulate": "Adds the gradients of one batch to the sums. Returns its loss.",
     "features": "What the model takes, from samples of sound; nothing changes.",
+    "importance": "Counts one batch of a finished task, by its share. Returns its loss.",
+    "consolidate": "Ends a task: what was learned now is what later tasks are held near.",
     "apply": "Updates with the mean of the accumulated gradients and clears them.",
 }
 

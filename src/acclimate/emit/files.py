@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 import acclimate
-from acclimate.device import Module, module_files
+from acclimate.device import Module, module_files, with_needs
 from acclimate.emit import document
+from acclimate.emit.application import application_files, application_of
 from acclimate.emit.kits import Tree, find_kit
 from acclimate.emit.ports import cores_of, needs_port, port_file
 from acclimate.emit.render import render
@@ -90,6 +91,10 @@ def emit(
     }
     library = _library(program, plan, variables, loops, chosen.constants, dialect)
     learning_loop = module_files(modules)
+    application = application_of(program, plan, target, with_needs(modules))
+    if application is not None:
+        learning_loop |= application_files(program, application, variables)
+    variables["application"] = application
     library |= learning_loop
     sources = (*document.library_sources(program), *(n for n in learning_loop if n.endswith(".c")))
     tree = Tree(program, plan, target, variables, library, sources)

@@ -12,7 +12,7 @@ rate, epochs) are fields of `AdaptationSpec`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,7 +21,7 @@ import numpy as np
 from acclimate.data.clips import F32, I64, Clips, choose_balanced
 from acclimate.data.features import FrontEnd
 from acclimate.data.mixing import MixSpec, mix_clips
-from acclimate.data.noise import QUIET, NoiseRecording, Place
+from acclimate.data.noise import QUIET, NoiseRecording
 from acclimate.errors import BadOption
 
 
@@ -113,36 +113,76 @@ def adapt(
     Raises:
         BadOption: the loss is no longer a number: lr is too high.
     """
+    return train_on(device, mixtures(utterances, [noise], front_end, spec), spec, progress)
+
+
+def mixtures(
+    utterances: Clips,
+    noises: Sequence[NoiseRecording],
+    features: Callable[[F32], F32],
+    spec: AdaptationSpec = AdaptationSpec(),
+) -> Iterator[tuple[F32, I64]]:
+    """What a device learns from, epoch by epoch: x[N,...] and y[N], in random order.
+
+    Args:
+        utterances: labelled and clean; `spec` says how many of them are stored.
+        noises: recordings of the place; utterance i gets number i mod len(noises).
+        features: of samples s[N,T].
+        spec: which utterances, how many epochs, how loud.
+    """
     rng = np.random.default_rng(spec.seed)
     stored = utterances
     if spec.utterances_per_class is not None:
         stored = stored.take(choose_balanced(stored.labels, spec.utterances_per_class, rng))
-    steps, epochs = 0, []
-    for number in range(1, spec.epochs + 1):
-        x, y = _mix_epoch(stored, noise, front_end, spec, rng)
+    for _ in range(spec.epochs):
+        yield _mix_epoch(stored, noises, features, spec, rng)
+
+
+def train_on(
+    device: TrainableDevice,
+    epochs: Iterable[tuple[F32, I64]],
+    spec: AdaptationSpec = AdaptationSpec(),
+    progress: Callable[[Epoch], None] | None = None,
+) -> AdaptationResult:
+    """Trains a device on epochs that were mixed before.
+
+    Args:
+        device: changes its weights.
+        epochs: `spec.epochs` of them, as `mixtures` makes them.
+        spec: how fast, and the batch.
+        progress: called after every epoch.
+
+    Returns:
+        As `adapt`.
+
+    Raises:
+        BadOption: the loss is no longer a number: lr is too high.
+    """
+    utterances, steps, done_epochs = 0, 0, list[Epoch]()
+    for number, (x, y) in enumerate(epochs, 1):
         losses = []
         for at in range(0, len(y), spec.batch):
             # Whole batches only: the last one is filled up from the start of the epoch.
             chosen = np.arange(at, at + spec.batch) % len(y)
             done = (number - 1 + at / len(y)) / spec.epochs
             losses.append(device.train(x[chosen], y[chosen], spec.lr * (1 - done)))
-        steps += len(losses)
-        epochs.append(Epoch(number, float(np.mean(losses))))
-        if not math.isfinite(epochs[-1].loss):
+        utterances, steps = len(y), steps + len(losses)
+        done_epochs.append(Epoch(number, float(np.mean(losses))))
+        if not math.isfinite(done_epochs[-1].loss):
             raise BadOption(
                 f"adaptation diverged in epoch {number} with lr={spec.lr:g}",
-                found=f"loss {epochs[-1].loss}",
+                found=f"loss {done_epochs[-1].loss}",
                 hint=f"lr={spec.lr / 10:g}",
             )
         if progress is not None:
-            progress(epochs[-1])
-    return AdaptationResult(len(stored), steps, tuple(epochs))
+            progress(done_epochs[-1])
+    return AdaptationResult(utterances, steps, tuple(done_epochs))
 
 
 def _mix_epoch(
     stored: Clips,
-    noise: NoiseRecording,
-    front_end: FrontEnd,
+    noises: Sequence[NoiseRecording],
+    features: Callable[[F32], F32],
     spec: AdaptationSpec,
     rng: np.random.Generator,
 ) -> tuple[F32, I64]:
@@ -152,81 +192,8 @@ def _mix_epoch(
     mix = MixSpec(spec.snr_db, spec.snr_db, spec.shift_ms)
     clean = round(spec.clean_share * len(labels))
     parts = [
-        mix_clips(samples[part], labels[part], [recording], mix, rng)
-        for part, recording in ((slice(clean), QUIET), (slice(clean, None), noise))
+        mix_clips(samples[part], labels[part], recordings, mix, rng)
+        for part, recordings in ((slice(clean), [QUIET]), (slice(clean, None), noises))
     ]
     again = rng.permutation(len(labels))
-    return front_end(np.concatenate(parts))[again], labels[again]
-
-
-def evaluate(
-    device: TrainableDevice,
-    clips: Clips,
-    front_end: FrontEnd,
-    noise: NoiseRecording | None = None,
-    *,
-    snr_db: float = 0.0,
-    seed: int = 0,
-    batch: int = 1,
-) -> float:
-    """Share of clips that a device names right.
-
-    Args:
-        device: only predicts.
-        clips: of speakers it has not learned from.
-        front_end: features as the network was trained with.
-        noise: the test part of a `Place`; None leaves the clips clean.
-        snr_db: speech against noise.
-        seed: chooses the piece of noise under each clip.
-        batch: N that the device was built for.
-
-    Returns:
-        Accuracy within 0 .. 1.
-    """
-    mix = MixSpec(snr_db, snr_db, shift_ms=0.0)
-    rng = np.random.default_rng(seed)
-    mixed = mix_clips(clips.samples, clips.labels, [noise or QUIET], mix, rng)
-    x = front_end(mixed)
-    right = 0
-    for at in range(0, len(clips), batch):
-        chosen = np.arange(at, at + batch)
-        scores = device.predict(x[chosen % len(clips)])
-        inside = chosen < len(clips)
-        right += int((scores.argmax(1) == clips.labels[chosen % len(clips)])[inside].sum())
-    return right / len(clips)
-
-
-@dataclass(frozen=True)
-class Survey:
-    """Accuracy of one network, within 0 .. 1: without noise, and in every place at one ratio."""
-
-    snr_db: float
-    clean: float
-    places: tuple[tuple[str, float], ...]
-
-    def at(self, place: str) -> float:
-        """Accuracy at one place."""
-        return dict(self.places)[place]
-
-    def elsewhere(self, place: str) -> float:
-        """Mean accuracy at every other place."""
-        return float(np.mean([accuracy for name, accuracy in self.places if name != place]))
-
-
-def survey(
-    device: TrainableDevice,
-    clips: Clips,
-    front_end: FrontEnd,
-    places: Iterable[Place],
-    *,
-    snr_db: float = 0.0,
-    seed: int = 0,
-    batch: int = 1,
-) -> Survey:
-    """Measures a device on clean clips and in the test noise of every place; see `evaluate`."""
-
-    def accuracy(noise: NoiseRecording | None) -> float:
-        return evaluate(device, clips, front_end, noise, snr_db=snr_db, seed=seed, batch=batch)
-
-    by_place = tuple((place.name, accuracy(place.test)) for place in places)
-    return Survey(snr_db, accuracy(None), by_place)
+    return features(np.concatenate(parts))[again], labels[again]

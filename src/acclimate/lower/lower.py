@@ -18,9 +18,11 @@ from acclimate.kernels.loop.op import MAP, Map
 from acclimate.kernels.op import Array
 from acclimate.lower import rules  # noqa: F401  (registers the rules)
 from acclimate.lower.context import Lowering, Value, dtype_of
-from acclimate.lower.optimizers import Optimizer, add_counters, add_update
+from acclimate.lower.optimizers import Optimizer
 from acclimate.lower.registry import RULES
+from acclimate.lower.regularizers import Regularizer
 from acclimate.lower.rules.random import SEED
+from acclimate.lower.updates import SHARE, Updates
 from acclimate.program import Buffer, Entry, Phase, Program, Role, Source, View, prune, verify
 
 ENTRIES = ("predict", "train", "accumulate", "apply")
@@ -28,7 +30,7 @@ COUNT = "samples"
 
 
 # Names of arguments and locals of the entry points.
-_TAKEN = re.compile(r"(x|y|scores)\d*|lr|loss|arena|core|cores")
+_TAKEN = re.compile(rf"(x|y|scores)\d*|lr|{SHARE}|loss|arena|core|cores")
 
 
 def c_name(name: str) -> str:
@@ -48,9 +50,10 @@ class _Assembler:
         optimizer: Optimizer,
         seed: int,
         channels: Mapping[str, Sequence[int]],
+        regularizer: Regularizer | None,
     ) -> None:
         self.predict_graph, self.joint, self.optimizer = predict, joint, optimizer
-        self.channels = channels
+        self.channels, self.regularizer = channels, regularizer
         self.buffers: dict[str, Buffer] = {}
         self.values: dict[str, Array] = {}
         self.entries: dict[str, Entry] = {}
@@ -101,7 +104,7 @@ class _Assembler:
         if SEED in self.buffers:
             self.values.setdefault(SEED, np.asarray([self.seed], np.int32))
         inputs, targets = self.data["input"], self.data["target"]
-        data = {"predict": inputs, "apply": []}.get(name, inputs + targets)
+        data = {"predict": inputs, "apply": [], "consolidate": []}.get(name, inputs + targets)
         self.entries[name] = Entry(name, tuple(ctx.calls), tuple(data))
 
     def output(self, ctx: Lowering, name: str, value: Value) -> None:
@@ -149,10 +152,11 @@ class _Assembler:
     def train(self) -> None:
         ctx = self.context("train")
         grads = self.gradients(ctx)
-        counters = add_counters(ctx, self.values, self.optimizer)
+        updates = self._updates(ctx)
+        counters = updates.counters()
         for name, grad in grads.items():
             ctx.source = self.buffers[name].source
-            add_update(ctx, self.values, self.optimizer, name, grad, counters)
+            updates.update(name, grad, counters)
         self.advance_seed(ctx)
         self.finish("train", ctx)
 
@@ -180,7 +184,8 @@ class _Assembler:
         assert self.joint is not None
         ctx = self.context("apply")
         ctx.phase = Phase.UPDATE
-        counters = add_counters(ctx, self.values, self.optimizer)
+        updates = self._updates(ctx)
+        counters = updates.counters()
         count = self._sum(COUNT, ())
 
         def mean(g: Expr, n: Expr) -> Expr:
@@ -189,10 +194,34 @@ class _Assembler:
         for name in map(c_name, self.joint.trained):
             ctx.source = self.buffers[name].source
             total = self._sum(f"{name}_grad", self.buffers[name].shape)
-            add_update(ctx, self.values, self.optimizer, name, total, counters, mean, [count])
+            updates.update(name, total, counters, mean, [count])
             ctx.call(MAP, [total], [], Map((Const(0.0),), total.shape, "clear"))
         ctx.call(MAP, [count], [], Map((Const(0.0),), (), "clear"))
         self.finish("apply", ctx)
+
+    def importance(self) -> None:
+        """Of every parameter for a finished task, from the gradients of one of its batches."""
+        ctx = self.context("importance")
+        updates = self._updates(ctx)
+        for name, grad in self.gradients(ctx).items():
+            ctx.source = self.buffers[name].source
+            updates.importance(name, grad)
+        self.advance_seed(ctx)
+        self.finish("importance", ctx)
+
+    def consolidate(self) -> None:
+        """What later tasks are held near is what was learned now."""
+        assert self.joint is not None
+        ctx = self.context("consolidate")
+        ctx.phase = Phase.UPDATE
+        updates = self._updates(ctx)
+        for name in map(c_name, self.joint.trained):
+            ctx.source = self.buffers[name].source
+            updates.consolidate(name)
+        self.finish("consolidate", ctx)
+
+    def _updates(self, ctx: Lowering) -> Updates:
+        return Updates(ctx, self.values, self.optimizer, self.regularizer)
 
 
 def lower(
@@ -203,6 +232,7 @@ def lower(
     entries: Sequence[str] = ("predict", "train"),
     seed: int = 0,
     channels: Mapping[str, Sequence[int]] | None = None,
+    regularizer: Regularizer | None = None,
 ) -> Program:
     """Writes the program of a captured model.
 
@@ -214,12 +244,13 @@ def lower(
         entries: entry points to write, of predict, train, accumulate, apply.
         seed: of the random numbers of dropout.
         channels: input channels that learn, by parameter; all of those that are not listed.
+        regularizer: what holds parameters back; it adds entry points.
 
     Raises:
         UnsupportedModel: an ATen operator has no rule.
     """
-    assembler = _Assembler(predict, joint, optimizer, seed, channels or {})
-    for entry in entries:
+    assembler = _Assembler(predict, joint, optimizer, seed, channels or {}, regularizer)
+    for entry in (*entries, *(regularizer.entries if regularizer else ())):
         getattr(assembler, entry)()
     program = Program(name, assembler.buffers, assembler.entries, assembler.values)
     return verify(prune(program))

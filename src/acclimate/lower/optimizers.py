@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Optimizers: the update of one parameter as one loop over its elements."""
+"""Optimizers: how a parameter follows its gradient."""
 
 from __future__ import annotations
 
@@ -7,14 +7,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
-import numpy as np
-
 from acclimate.errors import BadOption, nearest
-from acclimate.kernels.loop.expr import Arg, Expr, apply
-from acclimate.kernels.loop.op import MAP, Map
-from acclimate.kernels.op import Array
-from acclimate.lower.context import Lowering
-from acclimate.program import Buffer, Role, View
+from acclimate.kernels.loop.expr import Expr, apply
 
 
 class Optimizer(ABC):
@@ -27,6 +21,11 @@ class Optimizer(ABC):
         shown = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "lr"}  # type: ignore[arg-type]
         changed = [f"{name}={value}" for name, value in shown.items() if value]
         return ", ".join([type(self).__name__, *changed])
+
+    @property
+    def additive(self) -> bool:
+        """True for w - lr g: terms of g may be subtracted one after the other."""
+        return False
 
     @abstractmethod
     def states(self) -> tuple[str, ...]:
@@ -43,7 +42,8 @@ class Optimizer(ABC):
         """New values of w and of the states."""
 
 
-def _check(name: str, value: float, low: float, high: float) -> None:
+def check_range(name: str, value: float, low: float, high: float) -> None:
+    """Raises BadOption for a setting outside its range."""
     if not low <= value <= high:
         raise BadOption(f"{name} = {value}", hint=f"{name} lies in [{low}, {high}]")
 
@@ -61,10 +61,15 @@ class SGD(Optimizer):
     weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
-        _check("momentum", self.momentum, 0.0, 1.0)
-        _check("weight_decay", self.weight_decay, 0.0, 1.0)
+        check_range("momentum", self.momentum, 0.0, 1.0)
+        check_range("weight_decay", self.weight_decay, 0.0, 1.0)
         if self.nesterov and not self.momentum:
             raise BadOption("Nesterov needs a momentum", hint="SGD(momentum=0.9, nesterov=True)")
+
+    @property
+    def additive(self) -> bool:
+        """See the base class."""
+        return not self.momentum and not self.weight_decay
 
     def states(self) -> tuple[str, ...]:
         """The velocity, if there is a momentum."""
@@ -96,9 +101,9 @@ class Adam(Optimizer):
     weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
-        _check("beta1", self.beta1, 0.0, 1.0)
-        _check("beta2", self.beta2, 0.0, 1.0)
-        _check("weight_decay", self.weight_decay, 0.0, 1.0)
+        check_range("beta1", self.beta1, 0.0, 1.0)
+        check_range("beta2", self.beta2, 0.0, 1.0)
+        check_range("weight_decay", self.weight_decay, 0.0, 1.0)
 
     def states(self) -> tuple[str, ...]:
         """First and second moment."""
@@ -152,54 +157,3 @@ def find_optimizer(optimizer: Optimizer | str) -> Optimizer:
             hint=f"{nearest(str(optimizer), OPTIMIZERS)}; or ac.SGD(lr=0.01)",
         )
     return OPTIMIZERS[optimizer.lower()]()
-
-
-def _state(
-    ctx: Lowering, values: dict[str, Array], name: str, shape: Sequence[int], start: float = 0.0
-) -> View:
-    if name not in ctx.buffers:
-        ctx.buffers[name] = Buffer(name, tuple(shape), "f32", Role.STATE)
-        values[name] = np.full(shape, start, np.float32)
-    return View.whole(ctx.buffers[name])
-
-
-def add_counters(ctx: Lowering, values: dict[str, Array], optimizer: Optimizer) -> list[View]:
-    """One call that advances all per-step scalars."""
-    views = [
-        _state(ctx, values, name, (), start) for name, (_, start) in optimizer.counters().items()
-    ]
-    if views:
-        exprs = tuple(
-            (1.0 - decay) + decay * Arg(i)
-            for i, (decay, _) in enumerate(optimizer.counters().values())
-        )
-        ctx.call(MAP, views, views, Map(exprs, (), "correction"))
-    return views
-
-
-def add_update(
-    ctx: Lowering, values: dict[str, Array], optimizer: Optimizer, name: str, grad: View,
-    counters: Sequence[View], gradient: Callable[..., Expr] = lambda g: g,
-    extra: Sequence[View] = (),
-) -> None:  # fmt: skip
-    """One call that updates a parameter and its states in place.
-
-    Args:
-        name: buffer of the parameter.
-        grad: its gradient, of the same shape.
-        counters: scalars from `add_counters`.
-        gradient: what the optimizer sees as the gradient.
-        extra: views that `gradient` reads after its first argument.
-    """
-    weight = View.whole(ctx.buffers[name])
-    states = [_state(ctx, values, f"{name}_{state}", weight.shape) for state in optimizer.states()]
-    rate = View.whole(ctx.buffers["lr"])
-    operands = [weight, grad, rate, *states, *counters, *extra]
-    args = [Arg(i) for i in range(len(operands))]
-    first, second = 3 + len(states), 3 + len(states) + len(counters)
-    exprs = optimizer.update(
-        args[0], gradient(*args[1:2], *args[second:]), args[2], args[3:first], args[first:second]
-    )
-    label = type(optimizer).__name__.lower()
-    views = [view.expand(weight.shape) for view in operands]
-    ctx.call(MAP, [weight, *states], views, Map(tuple(exprs), weight.shape, label))

@@ -14,12 +14,16 @@ from torch import Tensor, nn
 class HarCNN(nn.Module):
     """Activity classifier x[N,6,T] -> logits[N,classes]: 3 axes each of acceleration and rotation.
 
+    Args:
+        classes: of the last layer.
+        channels: of the signal, 6 for the network above.
+
     `features` alone is the extractor (24 numbers) that forward learning puts its own classifier on.
     """
 
-    def __init__(self, classes: int = 5) -> None:
+    def __init__(self, classes: int = 5, channels: int = 6) -> None:
         super().__init__()
-        self.conv1 = nn.Conv1d(6, 20, 5, padding=2)
+        self.conv1 = nn.Conv1d(channels, 20, 5, padding=2)
         self.conv2 = nn.Conv1d(20, 32, 7, padding=3)
         self.conv3 = nn.Conv1d(32, 48, 7, padding=3)
         self.conv4 = nn.Conv1d(48, 24, 3, padding=1)

@@ -18,7 +18,6 @@ from acclimate.errors import CorruptFile
 from acclimate.models.dscnn import DSCNN
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
-_NAME = "dscnn_s_kws"
 
 
 @dataclass(frozen=True)
@@ -26,6 +25,7 @@ class KwsTraining:
     """Hyper-parameters of the noise-aware training.
 
     Attributes:
+        size: of DS-CNN: S, M or L.
         seed: of weights, order, mixtures and augmentation.
         epochs: passes over the training clips, each with fresh mixtures.
         batch: clips per step.
@@ -44,6 +44,7 @@ class KwsTraining:
             which is what another microphone or room adds.
     """
 
+    size: str = "S"
     seed: int = 0
     epochs: int = 160
     batch: int = 64
@@ -86,19 +87,30 @@ class KwsCheckpoint:
     sha256: str
 
 
-def save_dscnn_s_kws(model: DSCNN, info: KwsCheckpoint, folder: Path = CHECKPOINTS) -> None:
+def _name(size: str) -> str:
+    return f"dscnn_{size.lower()}_kws"
+
+
+def save_dscnn_kws(model: DSCNN, info: KwsCheckpoint, folder: Path) -> None:
     """Writes weights and sidecar; `info.sha256` is replaced by that of the file."""
     weights = safetensors.torch.save(model.state_dict())
     fields = asdict(info) | {"sha256": hashlib.sha256(weights).hexdigest()}
+    name = _name(info.training.size)
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomic(folder / f"{_NAME}.safetensors", weights)
-    write_atomic(folder / f"{_NAME}.json", (json.dumps(fields, indent=2) + "\n").encode())
+    write_atomic(folder / f"{name}.safetensors", weights)
+    write_atomic(folder / f"{name}.json", (json.dumps(fields, indent=2) + "\n").encode())
 
 
 def load_dscnn_s_kws(folder: Path = CHECKPOINTS) -> tuple[DSCNN, KwsCheckpoint]:
-    """Loads the keyword spotter DS-CNN-S, trained noise-aware on Speech Commands.
+    """Loads the keyword spotter DS-CNN-S that acclimate carries; see `load_dscnn_kws`."""
+    return load_dscnn_kws("S", folder)
+
+
+def load_dscnn_kws(size: str, folder: Path) -> tuple[DSCNN, KwsCheckpoint]:
+    """Loads a keyword spotter DS-CNN, trained noise-aware on Speech Commands.
 
     Args:
+        size: S, M or L.
         folder: where the two files are.
 
     Returns:
@@ -107,7 +119,7 @@ def load_dscnn_s_kws(folder: Path = CHECKPOINTS) -> tuple[DSCNN, KwsCheckpoint]:
     Raises:
         CorruptFile: a file is missing or damaged, or the two do not belong together.
     """
-    sidecar, weights_file = folder / f"{_NAME}.json", folder / f"{_NAME}.safetensors"
+    sidecar, weights_file = (folder / f"{_name(size)}.{end}" for end in ("json", "safetensors"))
     try:
         info = _checkpoint(json.loads(sidecar.read_text()))
         weights = weights_file.read_bytes()
@@ -116,11 +128,11 @@ def load_dscnn_s_kws(folder: Path = CHECKPOINTS) -> tuple[DSCNN, KwsCheckpoint]:
         raise _corrupt("cannot be read", repr(error), unread) from error
     if (found := hashlib.sha256(weights).hexdigest()) != info.sha256:
         raise _corrupt(f"has another checksum than sha256 {info.sha256}", found, weights_file)
-    model = DSCNN("S", len(info.classes))
+    model = DSCNN(size, len(info.classes))
     try:
         model.load_state_dict(safetensors.torch.load(weights))
     except (SafetensorError, RuntimeError) as error:
-        raise _corrupt("does not fit DS-CNN-S", str(error), weights_file) from error
+        raise _corrupt(f"does not fit DS-CNN-{size}", str(error), weights_file) from error
     return model.eval(), info
 
 

@@ -3,13 +3,10 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from acclimate.plan.lifetimes import ALIGNMENT_BYTES, Lifetime, live_bytes
 
-_QUICK_SECONDS = 1.0  # of the solver, deterministic ones
-_SMALL_GAP = 0.002  # of the lower bound
 _REMEMBERED = 1000
 # Offsets by sizes and lifetimes: the points of a survey have many arenas in common.
 _KNOWN: dict[tuple[object, ...], tuple[int, ...]] = {}
@@ -23,8 +20,7 @@ def pack(lives: Sequence[Lifetime], calls: int, seconds: float) -> dict[str, int
         calls: number of calls of the entry point.
         seconds: limit for the exact solver; it runs only where greedy leaves a gap to the bound.
     """
-    key = (*_shape(lives), seconds)
-    known = _KNOWN.get(key)
+    known = _KNOWN.get(key := (*((x.size_bytes, x.first, x.last) for x in lives), seconds))
     if known is None:
         found = _pack(lives, calls, seconds)
         known = tuple(found[life.buffer.name] for life in lives)
@@ -34,25 +30,13 @@ def pack(lives: Sequence[Lifetime], calls: int, seconds: float) -> dict[str, int
     return {life.buffer.name: offset for life, offset in zip(lives, known, strict=True)}
 
 
-def _shape(lives: Sequence[Lifetime]) -> Iterator[tuple[int, int, int]]:
-    """Sizes, and who overlaps whom: calls during which no life begins do not count."""
-    begins = sorted({life.first for life in lives})
-    for life in lives:
-        first, last = (bisect_right(begins, at) for at in (life.first, life.last))
-        yield life.size_bytes, first, last
-
-
 def _pack(lives: Sequence[Lifetime], calls: int, seconds: float) -> dict[str, int]:
     bound = max(live_bytes(lives, calls), default=0)
     best = greedy(lives)
     if height(lives, best) > bound and seconds > 0:
-        # The last bytes can take long: only a gap that matters is worth all seconds.
-        for limit in (min(_QUICK_SECONDS, seconds), seconds):
-            exact = _solve(lives, best, bound, limit)
-            if exact is not None and height(lives, exact) < height(lives, best):
-                best = exact
-            if height(lives, best) <= (1.0 + _SMALL_GAP) * bound or limit == seconds:
-                break
+        exact = _solve(lives, best, bound, seconds)
+        if exact is not None and height(lives, exact) < height(lives, best):
+            best = exact
     return best
 
 

@@ -4,6 +4,7 @@
 from acclimate.simulate.compiler import FAST, SANITIZED, WARNINGS, compile_shared, zig_version
 from acclimate.simulate.device import Device
 from acclimate.simulate.host import HostDevice
+from acclimate.simulate.meaning import NumpyDevice
 from acclimate.simulate.open import device_names, open_device
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "WARNINGS",
     "Device",
     "HostDevice",
+    "NumpyDevice",
     "compile_shared",
     "device_names",
     "open_device",

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from acclimate.cache import cache_folder, replacing
 from acclimate.errors import MissingTool
@@ -85,8 +85,8 @@ def digest(parts: Sequence[str], files: Mapping[str, bytes]) -> str:
 
 
 def c_sources(files: Mapping[str, bytes]) -> list[str]:
-    """The C files of a library; main.c is an example of its use."""
-    return [name for name in files if name.endswith(".c") and name != "main.c"]
+    """The C files of a library; main.c, in any folder, is an example of its use."""
+    return [n for n in files if n.endswith(".c") and PurePosixPath(n).name != "main.c"]
 
 
 def write_files(files: Mapping[str, bytes], folder: Path) -> None:

@@ -69,6 +69,19 @@ class Device(ABC):
     def _load(self, content: bytes) -> int:
         """Lets the C function `load` read these bytes. Returns its status, 0 if all is well."""
 
+    @abstractmethod
+    def call(self, symbol: str, *arguments: int) -> int:
+        """Calls any C function of the program with integers and addresses; its `int` result."""
+
+    @abstractmethod
+    def reserve(self, size_bytes: int) -> tuple[int, npt.NDArray[np.uint8]]:
+        """Memory for `call`: its address, and the memory itself. Valid until the next entry point
+        is called or memory is reserved again."""
+
+    @abstractmethod
+    def symbol(self, name: str) -> int:
+        """Address of a C function."""
+
     # ---- memory
 
     def reset(self, seed: int | None = None) -> None:
@@ -133,8 +146,21 @@ class Device(ABC):
         """Updates with the mean of the accumulated gradients and clears them."""
         self.run_entry("apply", lr=lr)
 
+    def importance(self, *data: ArrayLike, share: float = 1.0) -> float:
+        """Counts one batch of a finished task for a regularizer. Returns its loss.
+
+        Args:
+            data: inputs, then targets.
+            share: weight of the batch: 1 / N for each of N batches.
+        """
+        return self.run_entry("importance", *data, share=share)[0]
+
+    def consolidate(self) -> None:
+        """Ends a task for a regularizer: later ones are held near what was learned now."""
+        self.run_entry("consolidate")
+
     def run_entry(
-        self, entry: str, *data: ArrayLike, lr: float | None = None
+        self, entry: str, *data: ArrayLike, lr: float | None = None, share: float = 1.0
     ) -> tuple[float, list[Array]]:
         """Calls an entry point by name and returns the loss, if it has one, and the outputs.
 
@@ -155,11 +181,12 @@ class Device(ABC):
             names = ", ".join(b.name for b in wanted) or "nothing"
             raise BadExample(f"{entry} takes {names}; {len(data)} arrays were given")
         inputs = {b.name: as_array(value, b) for b, value in zip(wanted, data, strict=True)}
+        scalars = {"lr": self.lr if lr is None else lr, "share": share}
         outputs: list[Array] = []
         arguments: list[Array | float] = []
         for b in interface:
             if b.role is Role.SCALAR:
-                arguments.append(self.lr if lr is None else lr)
+                arguments.append(scalars[b.name])
             elif b.name == "loss":
                 continue
             elif b.role is Role.OUTPUT:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from acclimate.kernels.op import DTYPES, Array
 from acclimate.program import Buffer, Program
@@ -63,6 +64,21 @@ class HostDevice(Device):
             for value in arguments
         ]
         return float(function(*passed) or 0.0)
+
+    def call(self, symbol: str, *arguments: int) -> int:
+        """See `Device.call`."""
+        function = getattr(self._library, symbol)
+        function.restype = ctypes.c_int
+        return int(function(*(ctypes.c_size_t(value) for value in arguments)))
+
+    def reserve(self, size_bytes: int) -> tuple[int, npt.NDArray[np.uint8]]:
+        """See `Device.reserve`."""
+        self._reserved = np.zeros(size_bytes, np.uint8)
+        return self._reserved.ctypes.data, self._reserved
+
+    def symbol(self, name: str) -> int:
+        """Address of a C function."""
+        return int(ctypes.cast(getattr(self._library, name), ctypes.c_void_p).value or 0)
 
     def _save(self) -> bytes:
         content = bytearray()

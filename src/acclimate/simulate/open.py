@@ -11,6 +11,7 @@ from acclimate.program import Program
 from acclimate.simulate.compiler import FAST, compile_shared
 from acclimate.simulate.device import Device
 from acclimate.simulate.host import HostDevice
+from acclimate.simulate.meaning import NumpyDevice
 from acclimate.targets import PROCESSORS, Target, find_target
 
 _DEFAULT_CLUSTER = "pulp-cluster"
@@ -27,7 +28,7 @@ _PACKAGES = {
 
 def device_names() -> tuple[str, ...]:
     """What a firmware can run on."""
-    return ("host", "cluster", *PROCESSORS["cortex_m"])
+    return ("host", "numpy", "cluster", *PROCESSORS["cortex_m"])
 
 
 def open_device(
@@ -63,6 +64,8 @@ def open_device(
                 f"the device {name} has no option {option!r}",
                 hint=nearest(option, known) if known else f"firmware.run({name!r})",
             )
+    if name == "numpy":
+        return NumpyDevice(program, lr)
     own = {"host": set[str](), "cluster": {"port_threads.c", "port_copies.c", "port_l3.c"}}
     foreign = own.get(name, {"port_threads.c"})  # what the device brings itself
     files = {path: content for path, content in files.items() if path not in foreign}

@@ -57,6 +57,11 @@ float ac_mix_gain(float speech_energy, float noise_energy, float snr_db) {
     return gain < (float)AC_MIX_GAIN_MAX ? gain : (float)AC_MIX_GAIN_MAX;
 }
 
+/* The i-th sample to be computed: out may be speech itself, so none is written before it was moved. */
+static int32_t in_turn(int32_t i, int32_t T, int32_t shift) {
+    return shift > 0 ? T - 1 - i : i;
+}
+
 /* Part [*from, *to) of the output that shifted speech reaches. */
 static void reach(int32_t T, int32_t shift, int32_t *from, int32_t *to) {
     *from = shift > T ? T : shift > 0 ? shift : 0;
@@ -96,7 +101,8 @@ int ac_mix_f32(float *out, const float *speech, const float *noise, int32_t T, i
         return AC_MIX_NOT_FINITE;
     }
     const float gain = ac_mix_gain(speech_energy, noise_energy, snr_db);
-    for (int32_t t = 0; t < T; t++) {
+    for (int32_t i = 0; i < T; i++) {
+        const int32_t t = in_turn(i, T, shift);
         const float clean = t >= from && t < to ? speech[t - shift] : 0.0f;
         out[t] = clean + gain * noise[t];
     }
@@ -129,7 +135,8 @@ int ac_mix_s16(int16_t *out, const int16_t *speech, const int16_t *noise, int32_
     const float speech_energy = from < to ? energy_s16(speech + (from - shift), to - from) : 0.0f;
     const float noise_energy = energy_s16(noise, T);
     const float gain = ac_mix_gain(speech_energy, noise_energy, snr_db);
-    for (int32_t t = 0; t < T; t++) {
+    for (int32_t i = 0; i < T; i++) {
+        const int32_t t = in_turn(i, T, shift);
         const int32_t clean = t >= from && t < to ? speech[t - shift] : 0;
         const int32_t sum = clean + rounded(gain * (float)noise[t]);
         const int32_t kept = sum > INT16_MAX ? INT16_MAX : sum < INT16_MIN ? INT16_MIN : sum;

@@ -34,8 +34,8 @@ float ac_mix_amplitude(float db);
 /* k. 1 if an energy is below 2^-126, which counts as silence. Relative error at most 3e-6. */
 float ac_mix_gain(float speech_energy, float noise_energy, float snr_db);
 
-/* Mixes into out[T]; noise[noise_T] with 0 <= crop <= noise_T - T; |shift| may exceed T. No overlap.
- * k is exact to 1e-5 for T up to 16384, and nothing is clipped. */
+/* Mixes into out[T]; noise[noise_T] with 0 <= crop <= noise_T - T; |shift| may exceed T. `out` may be
+ * `speech` itself, else there is no overlap. k is exact to 1e-5 for T up to 16384, and nothing is clipped. */
 int ac_mix_f32(float *out, const float *speech, const float *noise, int32_t T, int32_t noise_T, int32_t shift,
                int32_t crop, float snr_db);
 

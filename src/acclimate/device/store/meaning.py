@@ -18,6 +18,7 @@ class Status(IntEnum):
 
     OK = 0
     EMPTY = 1
+    MORE = 2
     DAMAGED = -1
     OTHER_MODEL = -2
     FLASH_FAILED = -3

@@ -126,28 +126,52 @@ int ac_store_open(ac_store *store, const ac_flash *flash, uint32_t model) {
     return store->states[0] < store->states[1] ? store->states[0] : store->states[1];
 }
 
-int ac_store_begin(ac_store *store, uint32_t length) {
+int ac_store_prepare(ac_store *store, uint32_t length) {
     if (store == NULL || store->flash == NULL) {
         return AC_STORE_BAD_CALL;
     }
-    store->saving = 0;
+    store->saving = store->erasing = 0;
     if (length > capacity(store)) {
         return AC_STORE_TOO_LARGE;
     }
-    const ac_flash *flash = store->flash;
-    const int slot = target_slot(store);
-    store->states[slot] = AC_STORE_EMPTY;
-    for (uint32_t at = 0; at < store->slot_bytes; at += flash->sector) {
-        if (flash->erase(flash->user, slot_start(store, slot) + at, flash->sector) != 0) {
-            store->states[slot] = AC_STORE_DAMAGED;
-            return AC_STORE_FLASH_FAILED;
-        }
-    }
-    store->saving = 1;
+    store->erasing = 1;
+    store->erased = 0;
     store->planned = length;
     store->position = 0;
     store->crc = ~0u;
     return AC_STORE_OK;
+}
+
+int ac_store_erase(ac_store *store) {
+    if (store == NULL || store->flash == NULL || !store->erasing) {
+        return AC_STORE_BAD_CALL;
+    }
+    const ac_flash *flash = store->flash;
+    const int slot = target_slot(store);
+    store->states[slot] = AC_STORE_EMPTY;
+    if (flash->erase(flash->user, slot_start(store, slot) + store->erased, flash->sector) != 0) {
+        store->states[slot] = AC_STORE_DAMAGED;
+        store->erasing = 0;
+        return AC_STORE_FLASH_FAILED;
+    }
+    store->erased += flash->sector;
+    if (store->erased < store->slot_bytes) {
+        return AC_STORE_MORE;
+    }
+    store->erasing = 0;
+    store->saving = 1;
+    return AC_STORE_OK;
+}
+
+int ac_store_begin(ac_store *store, uint32_t length) {
+    int status = ac_store_prepare(store, length);
+    if (status != AC_STORE_OK) {
+        return status;
+    }
+    do {
+        status = ac_store_erase(store);
+    } while (status == AC_STORE_MORE);
+    return status;
 }
 
 /* Writes what has gathered in `piece`; the last grain is filled up with ones. */

@@ -28,6 +28,7 @@ extern "C" {
 enum {
     AC_STORE_OK = 0,
     AC_STORE_EMPTY = 1,         /* nothing was ever saved, or not to its end */
+    AC_STORE_MORE = 2,          /* sectors are left to erase: call ac_store_erase again */
     AC_STORE_DAMAGED = -1,      /* a header or a checksum is wrong, and no slot is right */
     AC_STORE_OTHER_MODEL = -2,  /* what was saved belongs to another program */
     AC_STORE_FLASH_FAILED = -3, /* a callback returned an error, or does not keep what was written */
@@ -47,6 +48,8 @@ typedef struct {
     int newest;                        /* slot of the newest model of any program, or -1 */
     int states[2];                     /* of both slots: AC_STORE_OK, EMPTY, DAMAGED or OTHER_MODEL */
     int saving;                        /* 1 between begin and commit */
+    int erasing;                       /* 1 between prepare and the last erase */
+    uint32_t erased;                   /* [B] of the slot so far */
     uint32_t planned;                  /* [B] that begin announced */
     uint32_t position;                 /* [B] written so far */
     uint32_t crc;                      /* of them */
@@ -61,6 +64,11 @@ int ac_store_open(ac_store *store, const ac_flash *flash, uint32_t model);
 
 /* Erases the slot of the older model and prepares for `length` bytes; the newest model stays. */
 int ac_store_begin(ac_store *store, uint32_t length);
+
+/* The same in pieces, since an erase takes its time: prepare changes nothing in the flash, and every erase
+ * one sector. MORE until the last one, then OK, and the model can be written. */
+int ac_store_prepare(ac_store *store, uint32_t length);
+int ac_store_erase(ac_store *store);
 
 /* Takes the next `size` bytes; `store` is an ac_store *, and `at` counts from 0 without a gap, so this is a
  * callback for the `save` of a generated model. After an error begin again. */

@@ -29,6 +29,8 @@ def _files(tree: Tree) -> dict[str, bytes]:
     files = dict(tree.library)
     for name in ("CMakeLists.txt", "main.c", "README.md"):
         files[name] = render(f"cmake/{name}.jinja", tree.variables, **more)
+    if tree.variables["application"] is not None:
+        files["firmware/main.c"] = render("cmake/firmware/main.c.jinja", tree.variables)
     for name in ("arm.cmake", "rv32.cmake"):
         files[f"cmake/{name}"] = render(f"cmake/{name}.jinja", tree.variables, **more)
     if tree.ported:

@@ -7,6 +7,7 @@ counter. The outermost kept loop is shared out to the cores.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from textwrap import indent
@@ -98,6 +99,27 @@ class _Writer:
             return f"({name}_bits & 1)"
         at = _at(self.nest.strides[len(self.outputs) + number])
         return f"ac_bit_u1({name}, {at})" if access.dtype == "u1" else f"{name}[{at}]"
+
+    def keep_until_read(self, values: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Locals for outputs whose old value a later output reads in the same place.
+
+        Before: `y = y + a; z = z * y`, where z is to have the old y. After: `const float new0 = y +
+        a; const float new1 = z * y; y = new0; z = new1`.
+        """
+        old = {
+            a.shares: self.input_at(i) for i, a in enumerate(self.inputs) if a.shares is not None
+        }
+        late = [
+            number
+            for number, text in old.items()
+            if any(re.search(rf"\b{re.escape(text)}", value) for value in values[number + 1 :])
+        ]
+        if not late:
+            return [], list(values)
+        names = [f"new{number}" for number in range(len(values))]
+        types = [C_TYPES[access.dtype] for access in self.outputs]
+        parts = zip(types, names, values, strict=True)
+        return [f"const {kind} {name} = {value};" for kind, name, value in parts], names
 
     def assign(self, number: int, value: str, sign: str) -> str:
         """The statement that sets an element of an output; bits are gathered to a byte."""
@@ -232,6 +254,8 @@ def generate_map(
     sign = "+=" if accumulate else "="
     early, known = writer.before_innermost(exprs)
     statements, values = print_with_locals(tuple(exprs), writer.args(), writer.loop_of, known)
+    kept, values = writer.keep_until_read(values)
+    statements += kept
     statements += [writer.assign(number, value, sign) for number, value in enumerate(values)]
     loops = range(len(nest.extents))
     text = "\n".join(statements) + "\n"

@@ -107,6 +107,19 @@ class BareDevice(Device):
                 array[...] = place.reshape(array.shape)
         return float(np.uint32(result).view(np.float32)) if returns_float else 0.0
 
+    def call(self, symbol: str, *arguments: int) -> int:
+        """See `Device.call`."""
+        return (self._call(self.symbol(symbol), arguments, False) ^ 0x80000000) - 0x80000000
+
+    def reserve(self, size_bytes: int) -> tuple[int, npt.NDArray[np.uint8]]:
+        """See `Device.reserve`."""
+        address = self._scratch(size_bytes)
+        return address, self._memory(address, size_bytes)
+
+    def symbol(self, name: str) -> int:
+        """Address of a C function."""
+        return self.image.symbol(name)
+
     def _save(self) -> bytes:
         capacity = 64 + sum(b.size_bytes for b in self.program.buffers.values())
         status, written = self._through_window("save", "write", bytes(capacity))

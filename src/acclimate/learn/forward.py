@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Heads that learn without backpropagation through the network: the C of the device modules."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import cache
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from acclimate.device import Library, find_modules, load
+from acclimate.device.rce.meaning import Settings, Status
+from acclimate.errors import BadOption
+
+F32 = NDArray[np.float32]
+Labels = NDArray[np.int64]
+NEURON_BYTES = 12  # besides its centre
+
+
+@cache
+def _library() -> Library:
+    return load(*find_modules(("rce", "centroids", "slda", "tinyol")))
+
+
+def _checked(status: int, what: str) -> int:
+    if status < 0:
+        raise BadOption(f"{what} refuses its arguments", found=f"code {status}")
+    return status
+
+
+class Head(Protocol):
+    """A classifier of feature vectors that learns one sample after the other."""
+
+    def learn(self, x: F32, labels: Labels) -> None:
+        """Learns x[N,n] in this order, each once."""
+
+    def answers(self, x: F32) -> Labels:
+        """Classes [N] of x[N,n]."""
+
+
+class RceHead:
+    """RCE within a cap on neurons.
+
+    Args:
+        settings: of the laws.
+        n: features.
+        capacity: neurons.
+
+    Raises:
+        BadOption: a setting that cannot be, or features that are no numbers.
+    """
+
+    def __init__(self, settings: Settings, n: int, capacity: int) -> None:
+        c = _library()
+        self.n, self.state, self._result = n, c.new("ac_rce"), c.new("ac_rce_result")
+        self._centres = np.zeros(capacity * n, np.float32)
+        self._neurons = np.zeros(capacity * NEURON_BYTES, np.uint8)
+        passed = c.new("ac_rce_settings", **asdict(settings))
+        arguments = (self.state, passed, n, self._centres, self._neurons, capacity)
+        _checked(c.ac_rce_start(*arguments), "rce")
+
+    def learn(self, x: F32, labels: Labels) -> None:
+        """Learns x[N,n] in this order, each once."""
+        self.fit(x, labels, 1)
+
+    def fit(self, x: F32, labels: Labels, epochs: int) -> bool:
+        """Learns x[N,n] until an epoch changes nothing, at most `epochs` times; whether one did."""
+        x = np.ascontiguousarray(x, np.float32)
+        arguments = (self.state, x, labels.astype(np.uint16), len(x), epochs)
+        return _checked(_library().ac_rce_fit(*arguments), "rce") == Status.CONVERGED
+
+    def judged(self, x: F32) -> tuple[Labels, Labels]:
+        """Classes [N] of x[N,n], the nearest centre where nothing fires, and codes [N]."""
+        labels, codes = [], []
+        for vector in np.ascontiguousarray(x, np.float32):
+            status = _library().ac_rce_classify(self.state, vector, self._result)
+            codes.append(_checked(status, "rce"))
+            labels.append(self._result.label)
+        return np.array(labels, np.int64), np.array(codes, np.int64)
+
+    def answers(self, x: F32) -> Labels:
+        """Classes [N] of x[N,n]."""
+        return self.judged(x)[0]
+
+    @property
+    def neurons(self) -> int:
+        """Neurons now."""
+        return int(self.state.count)
+
+    @property
+    def distances(self) -> int:
+        """Distances computed so far."""
+        return int(self.state.distances)
+
+
+class CentroidHead:
+    """Nearest class mean of n features."""
+
+    def __init__(self, n: int, classes: int) -> None:
+        c = _library()
+        self._state, self._result = c.new("ac_centroids"), c.new("ac_centroids_result")
+        self._memory = np.zeros(classes * n, np.float32), np.zeros(classes, np.uint32)
+        arguments = (self._state, n, *self._memory, classes, 0.0)
+        _checked(c.ac_centroids_start(*arguments), "centroids")
+
+    def learn(self, x: F32, labels: Labels) -> None:
+        """Learns x[N,n] in this order, each once."""
+        for vector, label in zip(np.ascontiguousarray(x, np.float32), labels, strict=True):
+            status = _library().ac_centroids_learn(self._state, vector, int(label))
+            _checked(status, "centroids")
+
+    def answers(self, x: F32) -> Labels:
+        """Classes [N] of x[N,n]."""
+        found = []
+        for vector in np.ascontiguousarray(x, np.float32):
+            status = _library().ac_centroids_classify(self._state, vector, self._result)
+            _checked(status, "centroids")
+            found.append(self._result.label)
+        return np.array(found, np.int64)
+
+
+class _Answering:
+    """Heads in one block of memory, whose classify writes a label."""
+
+    def __init__(self, name: str, n: int, classes: int) -> None:
+        self._name, c = name, _library()
+        self._state = c.new(f"ac_{name}")
+        count = getattr(c, f"ac_{name}_floats")(n, classes)
+        self._memory, self._label = np.zeros(count, np.float32), np.zeros(1, np.int32)
+
+    def answers(self, x: F32) -> Labels:
+        """Classes [N] of x[N,n]."""
+        classify: Any = getattr(_library(), f"ac_{self._name}_classify")
+        found = []
+        for vector in np.ascontiguousarray(x, np.float32):
+            _checked(classify(self._state, vector, None, self._label), self._name)
+            found.append(int(self._label[0]))
+        return np.array(found, np.int64)
+
+
+class SldaHead(_Answering):
+    """Streaming linear discriminant analysis of n features."""
+
+    def __init__(self, n: int, classes: int, shrink: float = 0.05) -> None:
+        super().__init__("slda", n, classes)
+        arguments = (self._state, n, classes, shrink, self._memory)
+        _checked(_library().ac_slda_start(*arguments), "slda")
+
+    def learn(self, x: F32, labels: Labels) -> None:
+        """Learns x[N,n] in this order, each once."""
+        for vector, label in zip(np.ascontiguousarray(x, np.float32), labels, strict=True):
+            _checked(_library().ac_slda_learn(self._state, vector, int(label)), "slda")
+        _checked(_library().ac_slda_solve(self._state), "slda")
+
+
+class TinyOlHead(_Answering):
+    """A softmax layer on n features that are standardised already."""
+
+    def __init__(self, n: int, classes: int, lr: float = 0.05) -> None:
+        super().__init__("tinyol", n, classes)
+        self._lr, self._labels = lr, np.zeros(classes, np.uint16)
+        arguments = (self._state, n, classes, 0.0, self._memory, self._labels)
+        _checked(_library().ac_tinyol_start(*arguments), "tinyol")
+        same = np.zeros(n, np.float32), np.ones(n, np.float32)
+        _checked(_library().ac_tinyol_standardise(self._state, *same), "tinyol")
+
+    def learn(self, x: F32, labels: Labels) -> None:
+        """Learns x[N,n] in this order, each once."""
+        for vector, label in zip(np.ascontiguousarray(x, np.float32), labels, strict=True):
+            status = _library().ac_tinyol_learn(self._state, vector, int(label), self._lr)
+            _checked(status, "tinyol")

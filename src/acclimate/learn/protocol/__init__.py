@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One protocol for learning that goes on: scenarios, strategies, metrics."""
+
+from acclimate.learn.protocol.gradient import (
+    Distilled,
+    FineTune,
+    Joint,
+    Memory,
+    Regularized,
+    Replay,
+    Schedule,
+)
+from acclimate.learn.protocol.outcome import Outcome, Price
+from acclimate.learn.protocol.run import Strategy, run
+from acclimate.learn.protocol.scenario import (
+    Experience,
+    Kind,
+    Labelled,
+    Scenario,
+    class_incremental,
+    domain_incremental,
+    groups_of,
+)
+
+__all__ = [
+    "Distilled",
+    "Experience",
+    "FineTune",
+    "Joint",
+    "Kind",
+    "Labelled",
+    "Memory",
+    "Outcome",
+    "Price",
+    "Regularized",
+    "Replay",
+    "Scenario",
+    "Schedule",
+    "Strategy",
+    "class_incremental",
+    "domain_incremental",
+    "groups_of",
+    "run",
+]

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recipes run as a user runs them: one small case each, which goes on where it was stopped."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+
+
+def run(recipe: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(RECIPES / recipe / "run.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False)
+
+
+@pytest.fixture
+def without_recordings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Synthetic speech, so that the case is small and the same everywhere."""
+    pytest.importorskip("espeakng_loader")
+    monkeypatch.delenv("ACCLIMATE_DATA", raising=False)
+
+
+@pytest.mark.usefixtures("without_recordings")
+def test_kws_adaptation_goes_on_where_it_was(tmp_path: Path) -> None:
+    small = ("--quick", "--tables", "accuracy", "--out", str(tmp_path))
+    first = run("kws_adaptation", *small, "--what", "fc1")
+    assert first.returncode == 0, first.stderr
+    assert "fc1" in first.stdout and "before adaptation" in first.stdout
+    assert "seeds: networks 0, draws 0" in first.stdout, "tables say where they come from"
+    assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
+    cells = {path: path.stat().st_mtime_ns for path in (tmp_path / "cells").iterdir()}
+    assert cells
+    again = run("kws_adaptation", *small, "--what", "fc1")
+    assert again.stdout == first.stdout
+    more = run("kws_adaptation", *small, "--what", "fc1", "bias")
+    assert more.returncode == 0, more.stderr
+    assert len(list((tmp_path / "cells").iterdir())) > len(cells)
+    assert {path: path.stat().st_mtime_ns for path in cells} == cells, "nothing is measured twice"
+
+
+@pytest.mark.usefixtures("without_recordings")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--quick",), "was not measured on these recordings yet"),
+        ((), "was not trained yet"),
+    ],
+)
+def test_kws_adaptation_prints_nothing_that_was_not_measured(
+    tmp_path: Path, options: tuple[str, ...], message: str
+) -> None:
+    result = run("kws_adaptation", "--models", "S", "--print", "--out", str(tmp_path), *options)
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert "without --print" in result.stderr
+    assert not result.stdout
+    assert not list(tmp_path.rglob("*.json")), "nothing was measured or trained"
+
+
+def test_tinyrce_on_its_smallest_data(tmp_path: Path) -> None:
+    data = os.environ.get("ACCLIMATE_DATA")
+    if not data or not (Path(data) / "basic_motions").is_dir():
+        pytest.skip("needs basic_motions in ACCLIMATE_DATA")
+    small = ("--only", "basic", "--out", str(tmp_path))
+    first = run("tinyrce", *small)
+    assert first.returncode == 0, first.stderr
+    rows = {line[:24].strip(): line.split()[-1] for line in first.stdout.splitlines() if line}
+    assert float(rows["majority class"]) == 25.0
+    assert float(rows["RCE, near"]) >= 90.0
+    again = run("tinyrce", *small, "--print")
+    assert again.stdout == first.stdout
