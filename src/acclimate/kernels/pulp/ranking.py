@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 
-from acclimate.kernels.pulp.contract import MOST_ROWS, Contraction, fitted_tile
+from acclimate.kernels.pulp.contract import Contraction, fitted_tile
 from acclimate.kernels.pulp.core import Core
 from acclimate.kernels.pulp.partition import even
+from acclimate.kernels.pulp.sharing import MOST_ROWS
 from acclimate.kernels.pulp.work import Choice
 
 _MOST_COLUMNS = 16
