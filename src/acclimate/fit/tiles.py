@@ -133,8 +133,11 @@ def _streamed(whole: Program, wanted: Wanted, room: int, *, joined: bool = True)
         tiled, placed = _begun_early(tiled, placed, wanted, rooms)
     used = aligned(placed.arenas.get(outer.name, 0)) + static_bytes(tiled, outer.name)
     beside = external_bytes(tiled) + _CODE_MARGIN_BYTES
-    tiled, smaller = spare_code(tiled, target, used + beside)
     short = used - usable(outer, wanted.limits)
+    smaller: list[str] = []
+    # Where data alone are too large and nothing can be saved, less code does not help.
+    if short <= 0 or wanted.saving.wanted:
+        tiled, smaller = spare_code(tiled, target, used + beside)
     if outer.writable:
         short = max(short, used + beside + code_bytes(tiled, target) - outer.size_bytes)
     return _Tiled(Stage("stream", (*changes, *smaller), tiled), placed, short)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from acclimate.errors import BadOption, NoSchedule, nearest
@@ -84,9 +84,9 @@ def recompute(
         if not task.limits.dropped and (arena_bytes is None or before_bytes <= arena_bytes):
             continue
         task = replace(task, limits=replace(task.limits, paging=left))
-        written = _within(changed, task)
+        written, least = _within(changed, task)
         if written is None:
-            raise _does_not_fit(program, tasks, static_bytes)
+            raise _does_not_fit(program, tasks, static_bytes, {task.name: least})
         changed, found = written.program, written.solution
         if left is not None:
             # Pages of one entry point are not those of another.
@@ -128,8 +128,11 @@ def _write(program: Program, task: _Task, solution: Solution) -> _Written:
     return _Written(changed, solution, plan(alone, seconds=task.pack_seconds).arena_bytes)
 
 
-def _within(program: Program, task: _Task) -> _Written | None:
-    """The cheapest schedule whose planned arena is within the budget; None if there is none."""
+def _within(program: Program, task: _Task) -> tuple[_Written | None, _Written | None]:
+    """The cheapest schedule whose planned arena is within the budget; None if there is none.
+
+    The second one is that with the least RAM, where it was looked for.
+    """
     limits, budget = task.limits, task.limits.ram_bytes
     for attempt in range(_ATTEMPTS):
         solution = _solve(task.graph, limits)
@@ -138,12 +141,12 @@ def _within(program: Program, task: _Task) -> _Written | None:
         proven = solution.proven and attempt == 0
         written = _write(program, task, replace(solution, proven=proven))
         if budget is None or written.arena_bytes <= budget:
-            return written
+            return written, None
         peak = measure(task.graph.step, solution, limits.paging).peak_bytes
         limits = replace(limits, ram_bytes=peak - (written.arena_bytes - budget))
     least = _least(program, task)
     fits = least is not None and (budget is None or least.arena_bytes <= budget)
-    return least if fits else None
+    return least if fits else None, least
 
 
 def _solve(graph: Graph, limits: Limits) -> Solution | None:
@@ -172,11 +175,16 @@ def _least(program: Program, task: _Task) -> _Written | None:
     return _write(program, task, cheapest or solution)
 
 
-def _does_not_fit(program: Program, tasks: Sequence[_Task], static_bytes: int) -> Exception:
-    """With the smallest budget that would do for all entry points."""
+def _does_not_fit(
+    program: Program,
+    tasks: Sequence[_Task],
+    static_bytes: int,
+    known: Mapping[str, _Written | None],
+) -> Exception:
+    """With the smallest budget that would do for all entry points; `known` is it for some."""
     needed = {}
     for task in tasks:
-        least = _least(program, task)
+        least = known[task.name] if task.name in known else _least(program, task)
         if least is None:
             dropped = [task.graph.step.nodes[node].name for node in sorted(task.limits.dropped)]
             return NoSchedule(

@@ -115,7 +115,7 @@ class Point:
         return not self.refusal
 
     def compile(self) -> Firmware:
-        """The firmware of this point; its arena may be smaller, since it is packed exactly.
+        """The firmware of this point, with the costs that it has here.
 
         Raises:
             DoesNotFit: the point does not fit.

@@ -18,6 +18,7 @@ from acclimate.pipeline import Job, refit
 from acclimate.recompute import can_page
 from acclimate.report.choices import LEVELS, WAYS, Choice, check_plans, list_choices
 from acclimate.report.points import Cost, Point, Survey, with_front
+from acclimate.report.processes import spread
 from acclimate.report.shortfall import cost_of, largest_in, refusal_of
 from acclimate.targets import Target, find_target
 
@@ -58,9 +59,9 @@ def survey(
     if not set(job.entries) - {"predict"}:
         raise BadOption("nothing learns in predict alone", hint="entries=('predict', 'train')")
     seen = _Seen(job, progress or _silent)
-    points = with_front(tuple(seen.points(named)))
+    title, points = seen.points(named)
     name = seen.target.machine
-    return Survey(job.name, seen.title, name, acclimate.__version__, points)
+    return Survey(job.name, title, name, acclimate.__version__, with_front(tuple(points)))
 
 
 def _silent(done: int, total: int, what: str) -> None:
@@ -69,27 +70,39 @@ def _silent(done: int, total: int, what: str) -> None:
 
 @dataclass
 class _Seen:
-    """The state of a survey."""
+    """What a survey knows of its device."""
 
     job: Job
     progress: Progress
-    title: str = ""
-    done: int = 0
-    total: int = 0
 
     def __post_init__(self) -> None:
         target, cores = self.job.target, self.job.cores
         device = find_target(target) if isinstance(target, str) else target
         self.target = device if cores is None else device.with_cores(cores)
 
-    def points(self, plans: Mapping[str, UpdatePolicy]) -> Iterator[Point]:
-        """Every choice that trains something else than those before it."""
+    def points(self, plans: Mapping[str, UpdatePolicy]) -> tuple[str, list[Point]]:
+        """Title of the model, and every choice that trains something else than those before it."""
+        choices = list(self._choices(plans))
+
+        def levels(number: int, tell: Callable[[str], None]) -> tuple[str, list[Point]]:
+            choice, trained = choices[number]
+            title, points = self._levels(choice, trained, number > 0, tell)
+            # The job goes where no process could send it: it holds the model.
+            return title, [replace(point, job=None) for point in points]
+
+        def news(done: int, what: str) -> None:
+            self.progress(done, len(choices), what)
+
+        found = spread(levels, len(choices), news)
+        titles = [title for title, _ in found]
+        points = [replace(point, job=self.job) for _, points in found for point in points]
+        return titles[0] if titles else "", points
+
+    def _choices(self, plans: Mapping[str, UpdatePolicy]) -> Iterator[tuple[Choice, int]]:
+        """Choices of what learns, each with the number of its parameters."""
         inputs, _ = split_example(self.job.example)
-        choices = list_choices(self.job.model, inputs, plans, self.job.update)
         done = set()
-        self.total = len(choices)
-        for self.done, choice in enumerate(choices):
-            self._tell(choice)
+        for choice in list_choices(self.job.model, inputs, plans, self.job.update):
             try:
                 update = _update(choice, self.job)
             except (BadOption, NothingToTrain):
@@ -97,42 +110,41 @@ class _Seen:
                     raise
                 continue
             key = _trained_names(update)
-            if not key or key in done:
-                continue
-            done.add(key)
-            yield from self._levels(choice, _count(update))
+            if key and key not in done:
+                done.add(key)
+                yield choice, _count(update)
 
-    def _tell(self, choice: Choice) -> None:
-        self.progress(self.done, self.total, choice.name)
-
-    def _levels(self, choice: Choice, trained: int) -> Iterator[Point]:
-        """A choice that keeps all activations, then those that take less RAM."""
+    def _levels(
+        self, choice: Choice, trained: int, tried: bool, tell: Callable[[str], None]
+    ) -> tuple[str, list[Point]]:
+        """Title, a choice that keeps all activations, and those that take less RAM."""
+        tell(choice.name)
         # What does not depend on the device is done once, for one that holds everything.
         job = replace(self.job, target="portable", cores=None, budget=None, solver_seconds=0.0)
-        captured = replace(job, update=choice.update).run(tried=bool(self.title))
-        self.title = self.title or captured.title
+        captured = replace(job, update=choice.update).run(tried=tried)
         kept = self._point(choice, trained, captured)
         if kept is None:
-            return
-        yield kept
+            return captured.title, []
+        points = [kept]
         arena = kept.cost.parts.get("arena", 0) if kept.cost else 0
         if kept.cost and arena < _WORTH * kept.cost.ram_bytes:
-            return
+            return captured.title, points
         levels = LEVELS if kept.fits else (None,)  # as far as the device needs it
         for percent in levels:
             seen: list[Point] = []
             for way in WAYS if can_page(self.target) else WAYS[:1]:
                 less = choice.less(way, percent)
-                self._tell(less)
+                tell(less.name)
                 point = self._less(less, trained, captured, kept)
                 if point is None:
                     continue
                 if way == "either" and not _cheapest(point, seen):
                     continue
                 seen.append(point)
-            yield from seen
+            points += seen
             if not seen:  # no order of calls takes so little
-                return
+                break
+        return captured.title, points
 
     def _less(self, choice: Choice, trained: int, captured: Firmware, kept: Point) -> Point | None:
         """A point with less RAM than one that keeps everything; None if there is none."""

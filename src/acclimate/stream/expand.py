@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from math import inf
 
 from acclimate.kernels.copy.op import COPY, Copy
 from acclimate.kernels.op import bits_of
@@ -85,7 +87,7 @@ class _Stage:
         return self.ring.buffer
 
     def run_of(self, tile: int) -> int:
-        return next(n for n, (a, b) in enumerate(self.stream.runs) if a <= tile < b)
+        return bisect_right(self.stream.runs, (tile, inf)) - 1
 
     def view(self, part: View, tile: int) -> View:
         """An operand of a tile."""
@@ -99,13 +101,18 @@ class _Stage:
 
     def fetches(self, tile: int) -> list[Call]:
         """Copies for a tile that its cores wait for; none after the last one."""
-        runs = [n for n, (a, _) in enumerate(self.stream.runs) if a == tile]
-        return [self.copy(n, True) for n in runs if self.stream.reads[tile]]
+        runs = self.stream.runs
+        at = bisect_left(runs, (tile,))
+        begins = at < len(runs) and runs[at][0] == tile
+        return [self.copy(at, True)] if begins and self.stream.reads[tile] else []
 
     def stores(self, tile: int) -> list[Call]:
         """Copies of what is done after a tile."""
-        runs = [n for n, (_, b) in enumerate(self.stream.runs) if b == tile + 1]
-        return [self.copy(n, False) for n in runs if self.stream.leaves]
+        if not self.stream.leaves:
+            return []
+        at = self.run_of(tile)
+        ends = at >= 0 and self.stream.runs[at][1] == tile + 1
+        return [self.copy(at, False)] if ends else []
 
 
 def copy_of(region: Region, inner: Buffer, offset: int, inward: bool) -> Call:

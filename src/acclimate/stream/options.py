@@ -42,14 +42,17 @@ class Options:
 
         Estimates only say whose kernels to look at first: tiles of some sizes leave cores idle.
         """
+        alike = self._match(unit)
+        mine = alike.inner(inner)
+        known = self._list(unit, alike, mine)
+        direct = self.forms.direct(alike.pattern, mine)
         while True:
-            found = self.of(unit, inner, room)[0]
-            if found.exact:
-                return found
-            mine = self._match(unit).inner(inner)
-            known = self._known[_key(unit), mine]
-            at = next(n for n, option in enumerate(known) if option is found)
-            known[at] = self.forms.exact(found, mine)
+            at = next((n for n, option in enumerate(known) if option.staged_bytes <= room), None)
+            if at is None or known[at].cycles > _TRUST * direct.cycles:
+                return direct
+            if known[at].exact:
+                return known[at]
+            known[at] = self.forms.exact(known[at], mine)
             known.sort(key=lambda option: option.cycles)
 
     def of(self, unit: Unit, inner: Set[str], room: int) -> list[Option]:
@@ -64,10 +67,7 @@ class Options:
         """
         alike = self._match(unit)
         mine = alike.inner(inner)
-        known = self._known.get((_key(unit), mine))
-        if known is None:
-            known = [*self.forms.listed(alike.pattern, mine)]
-            self._known[_key(unit), mine] = known
+        known = self._list(unit, alike, mine)
         fitting = [o for o in known if o.staged_bytes <= room]
         direct = self.forms.direct(alike.pattern, mine)
         if fitting and fitting[0].cycles <= _TRUST * direct.cycles:
@@ -123,6 +123,13 @@ class Options:
         if option.tiling is None:
             return option
         return replace(option, tiling=self._match(unit).written(option.tiling, self.buffers))
+
+    def _list(self, unit: Unit, alike: Alike, mine: Set[str]) -> list[Option]:
+        """All options of a unit, the fastest by what is known of them first."""
+        key = _key(unit), mine
+        if key not in self._known:
+            self._known[key] = [*self.forms.listed(alike.pattern, mine)]
+        return self._known[key]
 
     def _match(self, unit: Unit) -> Alike:
         if _key(unit) not in self._alike:

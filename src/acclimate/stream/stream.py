@@ -200,9 +200,10 @@ class _Writer:
         Returns:
             Bytes that the copies take from then on.
         """
-        old = {view.buffer for call in flat for view in call.views}
         places = [self._place(flat, copy, reach) for copy in first]
         early, end, taken = 0, len(flat), 0
+        wanted = {view.buffer for copy in first for view in copy.writes}
+        old = {view.buffer for call in flat for view in call.views if view.buffer in wanted}
         for at, copy in sorted(zip(places, first, strict=True), key=lambda pair: pair[0]):
             new = {view.buffer for view in copy.writes} - old
             size = sum(self.buffers[name].size_bytes for name in new)

@@ -1,28 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Contractions, and how they are shared out to cores: calls of kernels and their cost."""
+"""Contractions, and their rows and columns as blocks in equal steps."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cache
-from itertools import groupby, pairwise
+from dataclasses import dataclass
 
 import numpy as np
 
-from acclimate.kernels.pulp.contraction import Block, Walk
-from acclimate.kernels.pulp.core import Core
-from acclimate.kernels.pulp.partition import Numbers, bounds, even, shares, tiles, walks
+from acclimate.kernels.pulp.partition import Numbers, even, walks
 from acclimate.kernels.pulp.pointers import Taps
 from acclimate.kernels.pulp.result import Result
-from acclimate.kernels.pulp.timing import Timing
-from acclimate.kernels.pulp.work import Choice, Start
 
-_WORD = 4
-_CONFLICTS = 1.01  # cores that meet in a bank, on average
-_CONFLICTS_IN_STEP = 1.15  # where all stream rows that begin in one bank
-MOST_ROWS = 6
+WORD = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,12 +53,12 @@ def _even(offsets: Numbers) -> bool:
 def grid(*axes: tuple[int, int]) -> Numbers:
     """Offsets of a grid: axes are (count, step in words), outermost first; two dimensions."""
     (lines, down), (width, right) = axes
-    return (np.arange(lines)[:, None] * down + np.arange(width) * right) * _WORD
+    return (np.arange(lines)[:, None] * down + np.arange(width) * right) * WORD
 
 
 def line(count: int, step: int) -> Numbers:
     """Offsets of one axis, given its step in words."""
-    return np.arange(count) * step * _WORD
+    return np.arange(count) * step * WORD
 
 
 def fitted_tile(tile: tuple[int, int], shape: tuple[int, int]) -> tuple[int, int]:
@@ -78,195 +69,37 @@ def fitted_tile(tile: tuple[int, int], shape: tuple[int, int]) -> tuple[int, int
     return min(shape[0], max(1, tile[0] * tile[1] // width)), width
 
 
-@cache
-def call_cycles(block: Block, core: Core) -> tuple[float, float, float, float]:
-    """Cycles of one call: fixed, per row block, per outer and per inner step."""
-    timing = Timing.of(block.write(core), core, frozenset({"row", "outer", "inner"}))
-
-    def cost(row: int, outer: int, inner: int) -> float:
-        return timing.cycles({"row": row, "outer": outer, "inner": inner})
-
-    base = cost(0, 0, 0)
-    row = cost(1, 0, 0) - base
-    outer = cost(1, 1, 0) - base - row
-    inner = cost(1, 1, 1) - base - row - outer
-    if not any(block.walk.outer):
-        inner, outer = cost(1, 1, 1) - base - row, 0.0
-    return base, row, outer, inner
-
-
-def share(
-    problems: Sequence[Contraction], choice: Choice, core: Core
-) -> tuple[list[list[Start]], float]:
-    """The calls of every core, and the cycles of the slowest one.
+@dataclass(frozen=True)
+class Rows:
+    """Row blocks of one form that lie in equal steps.
 
     Args:
-        problems: with the same rows; cores share the columns of all as if they were one.
-        choice: the largest block, and how many cores share the rows.
-        core: the machine.
-
-    Raises:
-        OutOfRegisters: the block of this choice does not fit the core.
-    """
-    row_parts = choice["row_parts"]
-    column_parts = core.cores // row_parts
-    cuts = bounds(len(problems[0].rows[0]), row_parts)
-    grains: list[tuple[Contraction, int, Numbers]] = []  # problem, of a block, columns
-    for problem in problems:
-        # Cores share the lines of blocks with several, and each makes blocks of its own.
-        high, wide = fitted_tile((choice["lines"], choice["columns"]), problem.shape)
-        grains += [(problem, high, grain) for grain in tiles(problem.shape, (1, wide))]
-    most = problems[0].taps.count
-    costs = [(len(grain) + 1.0 / high) * p.taps.count / most for p, high, grain in grains]
-    every: list[list[tuple[Contraction, _Call]]] = []
-    for column_part, part in enumerate(shares(costs, column_parts)):
-        runs = groupby((grains[n] for n in part), key=lambda item: item[0])
-        columns = [(problem, _column_walks(problem, _blocks([*run]))) for problem, run in runs]
-        for first, end in pairwise(cuts):
-            calls = []
-            for problem, same in columns:
-                found = _calls(problem, choice, range(first, end), same)
-                calls += [(problem, call) for call in found]
-            for problem in problems:
-                if problem.result.sums:
-                    lines = bounds(end - first, column_parts)
-                    rows = range(first + lines[column_part], first + lines[column_part + 1])
-                    calls += [(problem, call) for call in _sums(problem, choice, rows)]
-            every.append(calls)
-    every = _merge(every)
-    starts, worst = [], 0.0
-    for number, calls in enumerate(every):
-        turn = number * choice["rotate"]
-        starts.append([call.start(p, turn % p.taps.loops[-1][0]) for p, call in calls])
-        worst = max(worst, sum(call.cycles(core) for _, call in calls))
-    if core.cores > 1:
-        drifting = choice["rotate"] > 0 or choice["rows"] > 1
-        worst *= _CONFLICTS if drifting else _CONFLICTS_IN_STEP
-    return starts, worst
-
-
-def _blocks(grains: Sequence[tuple[Contraction, int, Numbers]]) -> list[Numbers]:
-    """Columns of the blocks that a core makes of its lines."""
-    found, at = [], 0
-    for height in even(len(grains), grains[0][1]):
-        found.append(np.concatenate([grain for _, _, grain in grains[at : at + height]]))
-        at += height
-    return found
-
-
-@dataclass(frozen=True)
-class _Call:
-    """A walk of one kernel: byte offsets of its first block, and how far it goes."""
-
-    block: Block
-    a: int
-    b: int
-    c: int
-    bias: int
-    rows: int
-    outer: int
-    inner: int
-
-    def start(self, problem: Contraction, start: int) -> Start:
-        a, b, c, bias, rate = problem.names
-        item_bytes = problem.result.item_bytes
-        return Start(
-            self.block,
-            (
-                (a, self.a // item_bytes),
-                (b, self.b // item_bytes),
-                (c, self.c // item_bytes),
-                (bias, self.bias // _WORD) if bias else ("NULL", 0),
-                ("", self.rows),
-                ("", self.outer),
-                ("", self.inner),
-                ("", start if self.block.rotates else 0),
-                (rate or "NULL", 0),
-            ),
-        )
-
-    def cycles(self, core: Core) -> float:
-        base, row, outer, inner = call_cycles(self.block, core)
-        return base + self.rows * (row + self.outer * (outer + self.inner * inner))
-
-
-@dataclass(frozen=True)
-class _Columns:
-    """Column blocks of one form that lie in equal steps.
-
-    Args:
-        b: offsets of the columns of b from the first one.
-        c: offsets of the columns of c, alike.
-        first: offsets of b, of c and of the bias, of the first block.
-        outer: count and step (b, c, bias) of the outer loop over blocks.
-        inner: count and step of the inner one.
+        a: offsets of the rows of a from the first one.
+        c: offsets of the rows of c, alike.
+        first: offsets of a, of c and of the plane of b, and number of the row, of the first block.
+        steps: of a, c, number and plane.
+        count: of blocks.
     """
 
-    b: tuple[int, ...]
+    a: tuple[int, ...]
     c: tuple[int, ...]
-    first: tuple[int, int, int]
-    outer: tuple[int, tuple[int, int, int]]
-    inner: tuple[int, tuple[int, int, int]]
+    first: tuple[int, int, int, int]
+    steps: tuple[int, int, int, int]
+    count: int
 
 
-def _column_walks(problem: Contraction, blocks: Sequence[Numbers]) -> list[_Columns]:
-    """Column blocks by form, as walks: the same for all rows."""
+def row_blocks(problem: Contraction, rows: range, most: int) -> list[Rows]:
+    """Row blocks of at most so many rows, by form: the same for all columns."""
     found = []
-    for (form_b, form_c), same in _forms(problem, blocks).items():
-        places = [_place(problem, block) for block in same]
-        for at, outer, inner, outer_step, inner_step in walks(places):
-            steps = (outer, _three(outer_step)), (inner, _three(inner_step))
-            found.append(_Columns(form_b, form_c, places[at], *steps))
-    return found
-
-
-def _calls(
-    problem: Contraction, choice: Choice, rows: range, columns: Sequence[_Columns]
-) -> list[_Call]:
-    """The calls of one core for some of the column blocks, by form."""
-    found = []
-    result, rotates = problem.result, choice["rotate"] > 0
-    plain = replace(result, sums=False)
-    by_row = result.bias_bytes if result.bias == "rows" else 0
-    for group, steps, count in _row_walks(problem, rows, choice["rows"]):
-        step_a, step_c, step, plane = steps
-        at_plane = 0 if problem.planes is None else int(problem.planes[group[0]])
+    for group, steps, count in row_walks(problem, rows, most):
         a, c = (offsets[group] for offsets in problem.rows)
-        form_a, form_c = _relative(a), _relative(c)
-        for one in columns:
-            (outer, outer_step), (inner, inner_step) = one.outer, one.inner
-            b, column, bias = one.first
-            walk = Walk((step_a, step_c, step * by_row), outer_step, inner_step, plane)
-            block = Block(form_a, one.b, form_c, one.c, problem.taps, plain, walk, rotates)
-            at_bias = bias + group[0] * by_row
-            at_c, at_b = int(c[0]) + column, at_plane + b
-            found.append(_Call(block, int(a[0]), at_b, at_c, at_bias, count, outer, inner))
+        plane = 0 if problem.planes is None else int(problem.planes[group[0]])
+        first = int(a[0]), int(c[0]), plane, group[0]
+        found.append(Rows(relative(a), relative(c), first, steps, count))
     return found
 
 
-def _sums(problem: Contraction, choice: Choice, rows: range) -> list[_Call]:
-    """The calls for the sums of rows."""
-    found = []
-    for group, (step_a, step_c, step, _), count in _row_walks(problem, rows, MOST_ROWS):
-        a, c = (offsets[group] for offsets in problem.rows)
-        walk = Walk((step_a, step_c, step * _WORD))
-        block = Block(
-            _relative(a), (), _relative(c), (), problem.taps, problem.result, walk,
-            choice["rotate"] > 0,
-        )  # fmt: skip
-        found.append(_Call(block, int(a[0]), 0, int(c[0]), group[0] * _WORD, count, 1, 1))
-    return found
-
-
-def _three(step: tuple[int, ...]) -> tuple[int, int, int]:
-    return step[0], step[1], step[2]
-
-
-def _relative(offsets: Numbers) -> tuple[int, ...]:
-    return tuple(int(n) for n in offsets - offsets[0])
-
-
-def _row_walks(
+def row_walks(
     problem: Contraction, rows: range, most: int
 ) -> Iterator[tuple[list[int], tuple[int, int, int, int], int]]:
     """Rows of the first block, step (a, c, index, plane of b) to the next, and number of blocks."""
@@ -284,6 +117,36 @@ def _row_walks(
                 yield same[first + repeat * inner], (*_three(step), step[3]), inner
 
 
+@dataclass(frozen=True)
+class Columns:
+    """Column blocks of one form that lie in equal steps.
+
+    Args:
+        b: offsets of the columns of b from the first one.
+        c: offsets of the columns of c, alike.
+        first: offsets of b, of c and of the bias, of the first block.
+        outer: count and step (b, c, bias) of the outer loop over blocks.
+        inner: count and step of the inner one.
+    """
+
+    b: tuple[int, ...]
+    c: tuple[int, ...]
+    first: tuple[int, int, int]
+    outer: tuple[int, tuple[int, int, int]]
+    inner: tuple[int, tuple[int, int, int]]
+
+
+def column_walks(problem: Contraction, blocks: Sequence[Numbers]) -> list[Columns]:
+    """Column blocks by form, as walks: the same for all rows."""
+    found = []
+    for (form_b, form_c), same in _forms(problem, blocks).items():
+        places = [_place(problem, block) for block in same]
+        for at, outer, inner, outer_step, inner_step in walks(places):
+            steps = (outer, _three(outer_step)), (inner, _three(inner_step))
+            found.append(Columns(form_b, form_c, places[at], *steps))
+    return found
+
+
 def _forms(
     problem: Contraction, blocks: Sequence[Numbers]
 ) -> dict[tuple[tuple[int, ...], tuple[int, ...]], list[Numbers]]:
@@ -291,38 +154,20 @@ def _forms(
     forms = defaultdict(list)
     b, c = (offsets.reshape(-1) for offsets in problem.columns)
     for columns in blocks:
-        forms[_relative(b[columns]), _relative(c[columns])].append(columns)
+        forms[relative(b[columns]), relative(c[columns])].append(columns)
     return dict(forms)
 
 
 def _place(problem: Contraction, columns: Numbers) -> tuple[int, int, int]:
     first = columns[0]
     b, c = (int(offsets.reshape(-1)[first]) for offsets in problem.columns)
-    return b, c, int(first) * _WORD if problem.result.bias == "columns" else 0
+    return b, c, int(first) * WORD if problem.result.bias == "columns" else 0
 
 
-def _merge(
-    every: list[list[tuple[Contraction, _Call]]],
-) -> list[list[tuple[Contraction, _Call]]]:
-    """Lets walks of one step use the kernel of a longer walk: a loop that runs once has no step."""
-    blocks = {call.block for calls in every for _, call in calls}
+def _three(step: tuple[int, ...]) -> tuple[int, int, int]:
+    return step[0], step[1], step[2]
 
-    def steps(block: Block) -> int:
-        walk = block.walk
-        return sum(any(step) for step in ((*walk.rows, walk.planes), walk.outer, walk.inner))
 
-    def covers(other: Block, block: Block) -> bool:
-        mine, theirs = block.walk, other.walk
-        same = replace(other, walk=mine) == block
-        pairs = (
-            ((*mine.rows, mine.planes), (*theirs.rows, theirs.planes)),
-            (mine.outer, theirs.outer),
-            (mine.inner, theirs.inner),
-        )
-        return same and all(a == b or not any(a) for a, b in pairs)
-
-    best = {}
-    for block in blocks:
-        able = [other for other in blocks if covers(other, block)]
-        best[block] = max(able, key=lambda other: (steps(other), str(other.walk)))
-    return [[(p, replace(call, block=best[call.block])) for p, call in calls] for calls in every]
+def relative(offsets: Numbers) -> tuple[int, ...]:
+    """Offsets from the first one."""
+    return tuple((offsets - offsets[0]).tolist())

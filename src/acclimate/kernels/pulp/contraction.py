@@ -16,6 +16,7 @@ hardware loops as in RI5CY (Gautschi et al., IEEE TVLSI 25(10), 2017).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from acclimate.kernels.pulp.block_writer import BlockWriter
 from acclimate.kernels.pulp.core import Core
@@ -65,6 +66,15 @@ class Block:
     result: Result
     walk: Walk
     rotates: bool = False
+
+    @cached_property
+    def _hash(self) -> int:
+        parts = self.rows, self.columns, self.c_rows, self.c_columns, self.taps, self.result
+        return hash((parts, self.walk, self.rotates))
+
+    def __hash__(self) -> int:
+        # Blocks are looked up for every call of a core.
+        return self._hash
 
     @property
     def title(self) -> str:

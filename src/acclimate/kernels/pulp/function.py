@@ -99,11 +99,11 @@ class Function:
     def finish(self) -> list[Node]:
         """The whole function: it saves what C wants back, and stores its arguments."""
         used = {
-            str(operand)
+            operand
             for instruction in instructions(self.code.nodes)
             for operand in instruction.operands
         }
-        kept = sorted(used & _KEPT, key=lambda name: (name[0], int(name[1:])))
+        kept = sorted(_KEPT & used, key=lambda name: (name[0], int(name[1:])))
         first = 4 * len(self.slots)
         frame = -(-(first + 4 * len(kept)) // _STACK_ALIGNMENT) * _STACK_ALIGNMENT
         head, tail = Code(), Code()

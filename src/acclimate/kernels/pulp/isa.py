@@ -117,10 +117,11 @@ def size(nodes: Sequence[Node]) -> int:
     """Number of instructions, with those that set up loops."""
     total = 0
     for node in nodes:
-        if isinstance(node, HardwareLoop):
-            total += 1 + size(node.body)
-        elif isinstance(node, Instruction):
+        kind = type(node)
+        if kind is Instruction:
             total += 1
+        elif isinstance(node, HardwareLoop):
+            total += 1 + size(node.body)
     return total
 
 

@@ -6,10 +6,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 
-from acclimate.kernels.pulp.contract import MOST_ROWS, Contraction, fitted_tile
+from acclimate.kernels.pulp.contract import Contraction, fitted_tile
 from acclimate.kernels.pulp.core import Core
 from acclimate.kernels.pulp.partition import even
+from acclimate.kernels.pulp.sharing import MOST_ROWS
 from acclimate.kernels.pulp.work import Choice
 
 _MOST_COLUMNS = 16
@@ -87,6 +89,7 @@ def _slots(
     """
     stores = {"set": 1.0, "add": 2.0, "step": 3.0, "int8": 3.0}[result]
 
+    @cache
     def slots(c: float, taps: int) -> float:
         return sum(
             taps * (r * c + r + c) + (taps if r == c == 1 else 0) + r * c * stores + _BETWEEN_SLOTS

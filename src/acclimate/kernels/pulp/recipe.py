@@ -10,11 +10,12 @@ from textwrap import indent
 
 import numpy as np
 
-from acclimate.kernels.pulp.contract import Contraction, share
+from acclimate.kernels.pulp.contract import Contraction
 from acclimate.kernels.pulp.contraction import Block
 from acclimate.kernels.pulp.core import Core
 from acclimate.kernels.pulp.pointers import Taps
 from acclimate.kernels.pulp.ranking import ranked
+from acclimate.kernels.pulp.sharing import share
 from acclimate.kernels.pulp.work import Choice, Elements, Micro, Request, Start, Work, print_starts
 
 BARRIER_CYCLES = 20

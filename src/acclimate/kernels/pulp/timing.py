@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import cache
 
 from acclimate.kernels.pulp.core import Core
 from acclimate.kernels.pulp.isa import HardwareLoop, Instruction, Label, Node, size
@@ -85,10 +86,6 @@ class Timing:
         return inner + self.straight
 
 
-def _reads(node: Instruction) -> tuple[str | int, ...]:
-    return node.operands if node.name in (_STORES | _BRANCHES) else node.operands[1:]
-
-
 def _end(nodes: Sequence[Node], start: int, label: str) -> int:
     """Number of the node behind the branch that closes a loop."""
     for number in range(start, len(nodes)):
@@ -98,14 +95,24 @@ def _end(nodes: Sequence[Node], start: int, label: str) -> int:
     raise ValueError(f"nothing jumps back to {label}")
 
 
+@cache
+def _kind(name: str) -> tuple[int, bool, bool, bool]:
+    """Of an instruction: cycles of its jump, if it reads its first operand too, loads, computes."""
+    jump = 2 if name in _BRANCHES else 1 if name in _JUMPS else 0
+    floats = name.startswith("f") and name not in _STORES
+    return jump, name in _STORES or name in _BRANCHES, name in _LOADS, floats
+
+
 def _waits(node: Instruction, before: Instruction | None, core: Core) -> int:
     """Cycles that an instruction takes beyond its issue slot."""
-    waits = 2 if node.name in _BRANCHES else 1 if node.name in _JUMPS else 0
-    if before is not None and before.operands and before.operands[0] in _reads(node):
-        if before.name in _LOADS:
-            waits += 1
-        elif before.name.startswith("f") and before.name not in _STORES:
-            waits += core.fpu_latency
+    waits, first, _, _ = _kind(node.name)
+    if before is None:
+        return waits
+    _, _, loads, floats = _kind(before.name)
+    if (loads or floats) and before.operands:
+        reads = node.operands if first else node.operands[1:]
+        if before.operands[0] in reads:
+            waits += 1 if loads else core.fpu_latency
     return waits
 
 

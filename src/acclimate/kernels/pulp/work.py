@@ -142,7 +142,7 @@ def print_starts(starts: Sequence[Sequence[Start]], micros: list[Micro]) -> str:
     cores = len(starts)
     edges = [0]
     for core in range(1, cores):
-        if not _affine(starts[edges[-1] : core + 1]):
+        if not _goes_on(starts, edges[-1], core):
             edges.append(core)
     lines = []
     groups = [*pairwise([*edges, cores])]
@@ -168,17 +168,18 @@ def print_starts(starts: Sequence[Sequence[Start]], micros: list[Micro]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _affine(starts: Sequence[Sequence[Start]]) -> bool:
-    """True if all cores make the same calls at places in equal steps."""
-    if len({len(calls) for calls in starts}) > 1:
+def _goes_on(starts: Sequence[Sequence[Start]], first: int, core: int) -> bool:
+    """True if a core makes the calls of those from `first` on, at places in the same steps."""
+    if len(starts[core]) != len(starts[first]):
         return False
-    for same in zip(*starts, strict=True):
-        if len({start.micro for start in same}) > 1:
+    second = starts[first + 1]
+    before, after = starts[core - 1], starts[core]
+    for one, two, old, new in zip(starts[first], second, before, after, strict=True):
+        if new.micro is not one.micro and new.micro != one.micro:
             return False
-        for place in zip(*(start.arguments for start in same), strict=True):
-            if len({name for name, _ in place}) > 1:
-                return False
-            if len({b[1] - a[1] for a, b in pairwise(place)}) > 1:
+        places = zip(one.arguments, two.arguments, old.arguments, new.arguments, strict=True)
+        for (name, a), (_, b), (_, c), (other, d) in places:
+            if other != name or d - c != b - a:
                 return False
     return True
 
