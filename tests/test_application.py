@@ -32,9 +32,9 @@ HOP = 128
 # The most cycles of every turn on gap9 at 240 MHz: `python benchmarks/adaptation.py`.
 COSTS = Costs(
     {
-        CLASSIFIED: 1_056_457, Did.HEARD: 29_196, Did.JUDGED: 810_553, Did.READ: 2_437_181,
-        Did.MIXED: 1_794_137, Did.FEATURED: 364_844, Did.TRAINED: 223_524, Did.SCORED: 216_157,
-        Did.DECIDED: 998, Did.ERASED: 15_784, Did.WROTE: 220_945, Did.COMMITTED: 255_495,
+        CLASSIFIED: 1_029_925, Did.HEARD: 28_685, Did.JUDGED: 810_117, Did.READ: 122_831,
+        Did.MIXED: 156_539, Did.FEATURED: 340_226, Did.TRAINED: 220_772, Did.SCORED: 213_196,
+        Did.DECIDED: 729, Did.ERASED: 15_423, Did.WROTE: 182_078, Did.COMMITTED: 148_402,
     },
     240e6, 40.6, 45.0,
 )  # fmt: skip
