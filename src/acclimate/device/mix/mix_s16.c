@@ -5,8 +5,7 @@
 
 #include "parts.h"
 
-#define BLOCK 48       /* samples that are near the core */
-#define LEAST_SHARE 16 /* samples of a part, below which a fork costs more than it saves */
+#define BLOCK 48 /* samples that are near the core */
 
 /* From this gain on two steps of noise saturate whatever the speech is. Below it the product with any sample,
  * plus any speech, is within 32 bits. */
@@ -167,7 +166,7 @@ static int32_t mix_all(const ac_team *team, mixing *m) {
     const int32_t distance = m->shift < 0 ? -m->shift : m->shift;
     int32_t length = m->out == m->speech && distance != 0 ? distance : m->T;
     int32_t saturated = 0;
-    if (length < (int32_t)ac_team_parts(team) * LEAST_SHARE) {
+    if (length < (int32_t)ac_team_parts(team)) {
         team = NULL;
         length = m->T;
     }
