@@ -5,10 +5,11 @@
 
 DS-CNN-S with an int8 backbone, fc1 learns. Every part is the exported firmware's own C on the
 simulated cluster, measured in a short session with one word; times counts, that is the whole one.
-The modules run on one core, features and network on all. Energy is an estimate: cycles by the power
-of the published step. Flash is simulated as RAM: `--erase-ms` says how long a sector takes (45 ms,
-usual for NOR flash), which counts as time, not as energy. Published: Cioflan, slide deck, GAP9 at
-240 MHz.
+Features, network, reading and mixing run on all cores, the rest on one. Energy is an estimate:
+cycles by the power of the published step, for work on one core too, since no source says what that
+takes. Words and model lie in RAM: `--erase-ms` says how long a sector of flash takes (45 ms, usual
+for NOR flash), which counts as time, not as energy; what words cost that come from l3 is printed
+beside. Published: Cioflan, slide deck, GAP9 at 240 MHz.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import acclimate as ac
 from acclimate.cache import write_atomic
 from acclimate.data import Mfcc
 from acclimate.device.adapt.plan import Did
+from acclimate.device.utterances.meaning import Format, encoded_bytes
 from acclimate.firmware import Firmware
 from acclimate.learn.costs import measure_costs
 from acclimate.learn.session import CLASSIFIED, FirmwareDevice
@@ -107,6 +109,11 @@ def main() -> None:
         print(f"{name:30}{times:>7,}{cycles:>12,}{each:>9.2f}{each * times:>10.1f}{mj:>15.2f}")
     ms, mj = (sum(float(row[key]) for row in rows) for key in ("ms", "mj"))  # type: ignore[arg-type]
     print(f"{'whole adaptation':30}{'':>7}{'':>12}{'':>9}{ms:>10.1f}{mj:>15.2f}")
+    l3 = firmware.target.l3
+    if l3 is not None:
+        word = encoded_bytes(Format.ADPCM, firmware.program.buffers["pcm"].size)
+        cycles = round(counts[Did.READ] * (l3.setup_cycles + word / l3.bytes_per_cycle))
+        print(f"words from l3: {1000 * cycles / costs.clock_hz:.1f} ms more (estimate)")
     print(f"published {PUBLISHED_S * 1000:,.0f} ms and {PUBLISHED_MJ:,.0f} mJ, another machine")
     memory = memory_of(firmware)
     print("\nRAM [B]")

@@ -32,9 +32,9 @@ HOP = 128
 # The most cycles of every turn on gap9 at 240 MHz: `python benchmarks/adaptation.py`.
 COSTS = Costs(
     {
-        CLASSIFIED: 1_056_457, Did.HEARD: 29_196, Did.JUDGED: 810_553, Did.READ: 2_437_181,
-        Did.MIXED: 1_794_137, Did.FEATURED: 364_844, Did.TRAINED: 223_524, Did.SCORED: 216_157,
-        Did.DECIDED: 998, Did.ERASED: 15_784, Did.WROTE: 220_945, Did.COMMITTED: 255_495,
+        CLASSIFIED: 1_030_040, Did.HEARD: 28_663, Did.JUDGED: 809_881, Did.READ: 122_834,
+        Did.MIXED: 205_920, Did.FEATURED: 340_582, Did.TRAINED: 220_518, Did.SCORED: 212_827,
+        Did.DECIDED: 729, Did.ERASED: 15_419, Did.WROTE: 181_647, Did.COMMITTED: 148_421,
     },
     240e6, 40.6, 45.0,
 )  # fmt: skip

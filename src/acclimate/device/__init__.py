@@ -21,13 +21,14 @@ from acclimate.device.replay.module import REPLAY
 from acclimate.device.scores.module import SCORES
 from acclimate.device.slda.module import SLDA
 from acclimate.device.store.module import STORE
+from acclimate.device.team.module import TEAM
 from acclimate.device.tinyol.module import TINYOL
 from acclimate.device.utterances.module import UTTERANCES
 from acclimate.device.vector.module import VECTOR
 from acclimate.errors import BadOption, nearest
 
 MODULES: tuple[Module, ...] = (
-    FLASH, STORE, GUARD, RANDOM, MIX, CODEC, UTTERANCES, NOISE, BATCH, SCORES, LISTEN, ADAPT,
+    TEAM, FLASH, STORE, GUARD, RANDOM, MIX, CODEC, UTTERANCES, NOISE, BATCH, SCORES, LISTEN, ADAPT,
     VECTOR, RCE, CENTROIDS, SLDA, TINYOL, REPLAY, DRIFT,
 )  # fmt: skip
 

@@ -92,7 +92,7 @@ def parse_header(text: str, known: Header) -> Header:
             types[match["name"]] = _struct(match["name"], match["fields"], types, constants)
         elif match := _CALLBACK.fullmatch(statement):
             passed = [a.type for a in _arguments(match["arguments"], types)]
-            types[match["name"]] = ctypes.CFUNCTYPE(_NUMBERS[match["result"]], *passed)
+            types[match["name"]] = ctypes.CFUNCTYPE(_result(match["result"]), *passed)
         elif match := _FUNCTION.fullmatch(statement):
             result = _result(match["result"].strip())
             arguments = _arguments(match["arguments"], types)

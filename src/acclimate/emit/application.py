@@ -20,6 +20,8 @@ from acclimate.program import Buffer, Program, Role
 from acclimate.targets import Target
 
 _NEEDED = {"adapt", "listen"}
+_INDEX_BYTES, _STATES_BYTES = 128 * 13, 2048  # of words, and what the modules have at most
+_ALIGN = 16  # what may be lost between two variables [B]
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class Application:
         classes: scores.
         arguments: of `train`, in its order.
         weights: float arrays that learn.
-        place: where its memory lies; empty where the linker decides.
+        place: where its sound lies; empty where the linker decides.
+        near_place: the same for all of it but sound.
     """
 
     samples: int
@@ -41,6 +44,7 @@ class Application:
     arguments: str
     weights: tuple[str, ...]
     place: str
+    near_place: str
 
 
 def application_of(
@@ -72,7 +76,22 @@ def application_of(
         arguments=", ".join("lr" if b.role is Role.SCALAR else words[b.name] for b in order),
         weights=tuple(f"{program.name}_{b.name}" for b in parameters),
         place=" AC_IN(l2)" if outer else "",
+        near_place=_beside_arena(program, plan, target, x.size, scores.size) if outer else "",
     )
+
+
+def _beside_arena(program: Program, plan: Plan, target: Target, inputs: int, classes: int) -> str:
+    """In l1 if the plan leaves room there: an access to l2 takes a dozen cycles.
+
+    Args:
+        inputs: values of x.
+        classes: scores.
+    """
+    fixed = [b.size_bytes for b in program.buffers.values() if plan.places.get(b.name) == "l1"]
+    needed = 4 * (2 * inputs + 3 * classes) + _INDEX_BYTES + _STATES_BYTES
+    taken = sum(fixed) + plan.arena_bytes + _ALIGN * (len(fixed) + 2)
+    room = sum(memory.usable_bytes for memory in target.memories if memory.name == "l1")
+    return " AC_IN(l1)" if taken + needed <= room else " AC_IN(l2)"
 
 
 def _arguments(

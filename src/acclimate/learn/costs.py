@@ -27,7 +27,9 @@ def measure_costs(
     erase_ms: float = 0.0,
     progress: Callable[[str], None] | None = None,
 ) -> Costs:
-    """Runs one word through a whole session, and classifies one window.
+    """Runs one word through a whole session, eight times, and classifies one window.
+
+    What mixing costs depends on the shift, which is drawn each time.
 
     Args:
         firmware: for a device that counts cycles.
@@ -51,7 +53,7 @@ def measure_costs(
     for label, pcm in words:
         assert device.store(label, pcm) == 0
     settings = device.defaults()
-    settings.held_out, settings.epochs, settings.score_clean = 1, 1, 0
+    settings.held_out, settings.epochs, settings.score_clean = 1, 8, 0
     settings.heard_frames, settings.held_out_noise, settings.clean_share = frames, 0, 0.0
     settings.noise.shortest, settings.limits.margin = 1, -1.0
     frame, heard = settings.noise.frame, 0

@@ -23,6 +23,7 @@ from acclimate.device import find_modules
 from acclimate.device.adapt.plan import Did, Outcome, Phase
 from acclimate.device.guard.meaning import Reason
 from acclimate.device.noise.meaning import Status as NoiseStatus
+from acclimate.device.utterances.meaning import Format, encoded_bytes
 from acclimate.errors import BadOption
 from acclimate.firmware import Firmware
 from acclimate.simulate.host import HostDevice
@@ -92,7 +93,7 @@ class FirmwareDevice:
         self._name = firmware.program.name
         self.samples = firmware.program.buffers["pcm"].size
         self.settings_type = find_modules(["adapt"])[0].header.types["ac_adapt_settings"]
-        record = -(-(self.samples // 2 + 64) // 64) * 64
+        record = -(-(encoded_bytes(Format.ADPCM, self.samples) + 64) // 64) * 64
         header = files[f"{firmware.program.name}.h"].decode()
         checkpoint = int(re.findall(r"CHECKPOINT_BYTES (\d+)", header)[0])
         saved = -(-(checkpoint + 128) // 4096) * 4096

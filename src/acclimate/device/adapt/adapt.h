@@ -27,6 +27,7 @@
 #include "../random/random.h"
 #include "../scores/scores.h"
 #include "../store/store.h"
+#include "../team/team.h"
 #include "../utterances/utterances.h"
 
 #ifdef __cplusplus
@@ -113,13 +114,14 @@ typedef struct {
     ac_store *store;          /* open; the model in RAM is the one in it, if there is one */
     const ac_utterances *log; /* open; the first settings.held_out ones are scored and never learned */
     ac_adapt_microphone microphone;
-    void *user;      /* of the microphone */
-    int16_t *ring;   /* of noise: [frames * settings.noise.frame] */
-    uint32_t frames; /* of the ring */
-    int16_t *pcm;    /* [model.samples], at least a frame; see ac_adapt_disturb */
-    float *x;        /* [model.inputs], for the session alone */
-    float *scores;   /* [model.classes] */
-    uint8_t *labels; /* [log.count - held_out]: classes take turns; NULL: any order */
+    void *user;          /* of the microphone */
+    int16_t *ring;       /* of noise: [frames * settings.noise.frame] */
+    uint32_t frames;     /* of the ring */
+    int16_t *pcm;        /* [model.samples], at least a frame; see ac_adapt_disturb */
+    float *x;            /* [model.inputs], for the session alone */
+    float *scores;       /* [model.classes] */
+    uint8_t *labels;     /* [log.count - held_out]: classes take turns; NULL: any order */
+    const ac_team *team; /* that reads and mixes utterances; NULL: the caller alone */
 } ac_adapt_parts;
 
 typedef struct {

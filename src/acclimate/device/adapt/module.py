@@ -12,6 +12,7 @@ from acclimate.device.noise.module import NOISE
 from acclimate.device.random.module import RANDOM
 from acclimate.device.scores.module import SCORES
 from acclimate.device.store.module import STORE
+from acclimate.device.team.module import TEAM
 from acclimate.device.utterances.module import UTTERANCES
 
 ADAPT = Module(
@@ -19,5 +20,5 @@ ADAPT = Module(
     doc="A whole session of adaptation as a state machine: record, score, learn, decide, save.",
     folder=Path(__file__).parent,
     source="on-device domain adaptation: Cioflan et al., pulp-platform/odda-for-kws",
-    needs=(BATCH, FLASH, GUARD, MIX, NOISE, RANDOM, SCORES, STORE, UTTERANCES),
+    needs=(BATCH, FLASH, GUARD, MIX, NOISE, RANDOM, SCORES, STORE, TEAM, UTTERANCES),
 )

@@ -133,7 +133,7 @@ static int skip(ac_adapt *adapt) {
 static int read_utterance(ac_adapt *adapt) {
     const ac_adapt_parts *parts = adapt->parts;
     const uint32_t number = adapt->draw.utterance, T = parts->model->samples;
-    if (ac_utterances_read_s16(parts->log, number, parts->pcm, T) != AC_UTTERANCES_OK) {
+    if (ac_utterances_read_s16_by(parts->team, parts->log, number, parts->pcm, T) != AC_UTTERANCES_OK) {
         return skip(adapt);
     }
     const ac_utterances_entry *entry = &parts->log->index[number];
@@ -153,8 +153,8 @@ static int mix(ac_adapt *adapt) {
     if (adapt->label == adapt->settings->silence) {
         memset(parts->pcm, 0, (uint32_t)T * sizeof *parts->pcm);
     }
-    ac_mix_s16(parts->pcm, parts->pcm, parts->ring, T, (int32_t)adapt->noise.samples, adapt->shift,
-               adapt->crop, adapt->snr_db, NULL);
+    ac_mix_s16_by(parts->team, parts->pcm, parts->pcm, parts->ring, T, (int32_t)adapt->noise.samples,
+                  adapt->shift, adapt->crop, adapt->snr_db, NULL);
     adapt->next = AC_ADAPT_FEATURED;
     return AC_ADAPT_MIXED;
 }

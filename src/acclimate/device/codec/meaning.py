@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +16,7 @@ STEPS = (
     2499, 2749, 3024, 3327, 3660, 4026, 4428, 4871, 5358, 5894, 6484, 7132, 7845, 8630, 9493, 10442,
     11487, 12635, 13899, 15289, 16818, 18500, 20350, 22385, 24623, 27086, 29794, 32767,
 )  # fmt: skip
+BLOCK = 256  # samples between two states in a stream
 _MOVES = (-1, -1, -1, -1, 2, 4, 6, 8)
 
 
@@ -42,6 +45,18 @@ class Adpcm:
                 code |= 4 >> shift
         self.decode(code)
         return code
+
+
+def adpcm_unpack(encoded: bytes, count: int) -> NDArray[np.int16]:
+    """x[count] of blocks: predicted (2 B), index, 0, then two codes to a byte, low bits first."""
+    samples: list[int] = []
+    step = 4 + BLOCK // 2
+    for first in range(0, len(encoded), step):
+        predicted, index = struct.unpack_from("<hB", encoded, first)
+        state = Adpcm(predicted, index)
+        block = encoded[first + 4 : first + step]
+        samples += [state.decode(code) for byte in block for code in (byte & 15, byte >> 4)]
+    return np.array(samples[:count], np.int16)
 
 
 def mulaw_encode(x: NDArray[np.int16]) -> NDArray[np.uint8]:

@@ -41,8 +41,17 @@ uint32_t ac_flash_round(const ac_flash *flash, uint32_t size);
 /* Goes on with a CRC-32 of IEEE 802.3; begin with ~0, the checksum is the complement of the last result. */
 uint32_t ac_crc32(uint32_t crc, const void *data, uint32_t size);
 
+/* The CRC of two pieces from theirs, so that pieces may be summed at the same time: `first` as above,
+ * `second` begun with 0, and the power that belongs to the size of the second [B]. */
+uint32_t ac_crc32_power(uint32_t size);
+uint32_t ac_crc32_join(uint32_t first, uint32_t second, uint32_t power);
+
 /* Goes on with the CRC-32 of `size` bytes of the part from offset `at`. Returns what `read` returns. */
 int ac_flash_crc32(const ac_flash *flash, uint32_t at, uint32_t size, uint32_t *crc);
+
+/* Where the part lies, if it is memory that can be read without a copy: its callbacks are those below. Else
+ * NULL. */
+const uint8_t *ac_flash_mapped(const ac_flash *flash);
 
 /* Callbacks for memory that any byte can be written in: `user` points to flash.size bytes. */
 int ac_flash_ram_read(void *user, uint32_t at, void *data, uint32_t size);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "mix.h"
-
 #include <float.h>
 #include <stddef.h>
 #include <string.h>
+
+#include "parts.h"
 
 #define BLOCK 64 /* partial sums: an error grows with BLOCK + T / BLOCK instead of T */
 
@@ -62,13 +62,12 @@ static int32_t in_turn(int32_t i, int32_t T, int32_t shift) {
     return shift > 0 ? T - 1 - i : i;
 }
 
-/* Part [*from, *to) of the output that shifted speech reaches. */
-static void reach(int32_t T, int32_t shift, int32_t *from, int32_t *to) {
+void ac_mix_reach(int32_t T, int32_t shift, int32_t *from, int32_t *to) {
     *from = shift > T ? T : shift > 0 ? shift : 0;
     *to = shift < -T ? 0 : shift < 0 ? T + shift : T;
 }
 
-static int is_possible(const void *out, const void *speech, const void *noise, int32_t T, int32_t noise_T,
+int ac_mix_is_possible(const void *out, const void *speech, const void *noise, int32_t T, int32_t noise_T,
                        int32_t crop, float snr_db) {
     const int arrays = out != NULL && speech != NULL && noise != NULL;
     return arrays && T > 0 && noise_T >= T && crop >= 0 && crop <= noise_T - T && snr_db == snr_db;
@@ -90,10 +89,10 @@ static float energy_f32(const float *x, int32_t count) {
 int ac_mix_f32(float *out, const float *speech, const float *noise, int32_t T, int32_t noise_T, int32_t shift,
                int32_t crop, float snr_db) {
     int32_t from, to;
-    if (!is_possible(out, speech, noise, T, noise_T, crop, snr_db)) {
+    if (!ac_mix_is_possible(out, speech, noise, T, noise_T, crop, snr_db)) {
         return AC_MIX_BAD_CALL;
     }
-    reach(T, shift, &from, &to);
+    ac_mix_reach(T, shift, &from, &to);
     noise += crop;
     const float speech_energy = from < to ? energy_f32(speech + (from - shift), to - from) : 0.0f;
     const float noise_energy = energy_f32(noise, T);
@@ -105,46 +104,6 @@ int ac_mix_f32(float *out, const float *speech, const float *noise, int32_t T, i
         const int32_t t = in_turn(i, T, shift);
         const float clean = t >= from && t < to ? speech[t - shift] : 0.0f;
         out[t] = clean + gain * noise[t];
-    }
-    return is_silent(speech_energy) || is_silent(noise_energy) ? AC_MIX_UNSCALED : AC_MIX_OK;
-}
-
-static float energy_s16(const int16_t *x, int32_t count) {
-    uint64_t sum = 0;
-    for (int32_t t = 0; t < count; t++) {
-        sum += (uint64_t)((int32_t)x[t] * x[t]);
-    }
-    return (float)sum;
-}
-
-/* Nearest integer, half away from zero. Beyond 2^17 the sum saturates whatever the speech is. */
-static int32_t rounded(float v) {
-    const float limit = 131072.0f;
-    const float bounded = v > limit ? limit : v < -limit ? -limit : v;
-    return (int32_t)(bounded + (bounded < 0.0f ? -0.5f : 0.5f));
-}
-
-int ac_mix_s16(int16_t *out, const int16_t *speech, const int16_t *noise, int32_t T, int32_t noise_T,
-               int32_t shift, int32_t crop, float snr_db, int32_t *clipped) {
-    int32_t from, to, saturated = 0;
-    if (!is_possible(out, speech, noise, T, noise_T, crop, snr_db)) {
-        return AC_MIX_BAD_CALL;
-    }
-    reach(T, shift, &from, &to);
-    noise += crop;
-    const float speech_energy = from < to ? energy_s16(speech + (from - shift), to - from) : 0.0f;
-    const float noise_energy = energy_s16(noise, T);
-    const float gain = ac_mix_gain(speech_energy, noise_energy, snr_db);
-    for (int32_t i = 0; i < T; i++) {
-        const int32_t t = in_turn(i, T, shift);
-        const int32_t clean = t >= from && t < to ? speech[t - shift] : 0;
-        const int32_t sum = clean + rounded(gain * (float)noise[t]);
-        const int32_t kept = sum > INT16_MAX ? INT16_MAX : sum < INT16_MIN ? INT16_MIN : sum;
-        saturated += kept != sum;
-        out[t] = (int16_t)kept;
-    }
-    if (clipped != NULL) {
-        *clipped = saturated;
     }
     return is_silent(speech_energy) || is_silent(noise_energy) ? AC_MIX_UNSCALED : AC_MIX_OK;
 }

@@ -9,7 +9,7 @@
 #ifndef AC_MIX_H
 #define AC_MIX_H
 
-#include <stdint.h>
+#include "../team/team.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -43,6 +43,10 @@ int ac_mix_f32(float *out, const float *speech, const float *noise, int32_t T, i
  * saturates; *clipped (may be NULL) becomes the number of samples where it does. Energies are exact. */
 int ac_mix_s16(int16_t *out, const int16_t *speech, const int16_t *noise, int32_t T, int32_t noise_T,
                int32_t shift, int32_t crop, float snr_db, int32_t *clipped);
+
+/* The same, computed by all cores of a team, which may be NULL. */
+int ac_mix_s16_by(const ac_team *team, int16_t *out, const int16_t *speech, const int16_t *noise, int32_t T,
+                  int32_t noise_T, int32_t shift, int32_t crop, float snr_db, int32_t *clipped);
 
 #ifdef __cplusplus
 }

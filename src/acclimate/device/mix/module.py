@@ -4,6 +4,7 @@
 from pathlib import Path
 
 from acclimate.device.module import Module
+from acclimate.device.team.module import TEAM
 
 MIX = Module(
     name="mix",
@@ -11,4 +12,5 @@ MIX = Module(
     folder=Path(__file__).parent,
     source="Cioflan et al., on-device domain adaptation (pulp-platform/odda-for-kws); the form of "
     "its gain that is defined at 0 dB",
+    needs=(TEAM,),
 )

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from acclimate.device.codec.meaning import Adpcm, mulaw_decode, mulaw_encode
+from acclimate.device.codec.meaning import BLOCK, Adpcm, adpcm_unpack, mulaw_decode, mulaw_encode
 from acclimate.device.flash.meaning import crc32, rounded
 
-MAGIC, HEAD_BYTES = 0x31554341, 16
+MAGIC, HEAD_BYTES = 0x32554341, 16
 
 
 class Format(IntEnum):
@@ -56,10 +56,14 @@ class Utterance:
 def encode(form: Format, x: NDArray[Any]) -> bytes:
     """Bytes of values x[count]."""
     if form == Format.ADPCM:
-        state = Adpcm(int(x[0]))
-        codes = [state.encode(int(v)) for v in x] + [0] * (len(x) % 2)
-        pairs = [low | high << 4 for low, high in zip(codes[::2], codes[1::2], strict=True)]
-        return struct.pack("<hH", int(x[0]), 0) + bytes(pairs)
+        state, encoded = Adpcm(int(x[0])), b""
+        for first in range(0, len(x), BLOCK):
+            encoded += struct.pack("<hBx", state.predicted, state.index)
+            codes = [state.encode(int(v)) for v in x[first : first + BLOCK]]
+            codes += [0] * (len(codes) % 2)
+            pairs = zip(codes[::2], codes[1::2], strict=True)
+            encoded += bytes(low | high << 4 for low, high in pairs)
+        return encoded
     if form == Format.MULAW:
         return mulaw_encode(x).tobytes()
     if form == Format.S8:
@@ -73,9 +77,7 @@ def encode(form: Format, x: NDArray[Any]) -> bytes:
 def decode(form: Format, encoded: bytes, count: int) -> NDArray[Any]:
     """Values x[count] of bytes."""
     if form == Format.ADPCM:
-        state = Adpcm(struct.unpack_from("<h", encoded)[0])
-        codes = [code for byte in encoded[4:] for code in (byte & 15, byte >> 4)]
-        return np.array([state.decode(code) for code in codes[:count]], np.int16)
+        return adpcm_unpack(encoded, count)
     if form == Format.MULAW:
         return mulaw_decode(np.frombuffer(encoded, np.uint8))
     if form == Format.S8:
@@ -87,7 +89,7 @@ def decode(form: Format, encoded: bytes, count: int) -> NDArray[Any]:
 def encoded_bytes(form: Format, count: int) -> int:
     """Bytes of `count` values."""
     halves = {Format.PCM16: 4, Format.ADPCM: 1, Format.MULAW: 2, Format.F32: 8, Format.S8: 2}
-    extra = 4 if form in (Format.ADPCM, Format.S8) else 0
+    extra = {Format.ADPCM: 4 * -(-count // BLOCK), Format.S8: 4}.get(form, 0)
     return (halves[form] * count + 1) // 2 + extra
 
 

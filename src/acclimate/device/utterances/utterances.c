@@ -6,7 +6,7 @@
 
 #include "values.h"
 
-#define MAGIC 0x31554341u /* "ACU1" */
+#define MAGIC 0x32554341u /* "ACU2" */
 #define HEAD_BYTES 16u
 #define TAIL_BYTES 8u
 #define COUNT_MAX 0x1FFFFFFFu /* four bytes each are still within 31 bits */
@@ -158,12 +158,12 @@ static int write_words(const ac_flash *flash, uint32_t at, const uint32_t *words
 
 static int write_head(const ac_flash *flash, const ac_utterances_entry *entry) {
     const uint32_t words[3] = {MAGIC, entry->count, entry->label | (uint32_t)entry->format << 16};
+    uint8_t bytes[12];
     uint32_t head[4];
-    uint32_t crc = ~0u;
-    for (uint32_t i = 0; i < 12; i++) {
-        const uint8_t byte = (uint8_t)(words[i / 4] >> (8 * (i % 4)));
-        crc = ac_crc32(crc, &byte, 1);
+    for (uint32_t i = 0; i < sizeof bytes; i++) {
+        bytes[i] = (uint8_t)(words[i / 4] >> (8 * (i % 4)));
     }
+    const uint32_t crc = ac_crc32(~0u, bytes, sizeof bytes);
     memcpy(head, words, sizeof words);
     head[3] = ~crc;
     return write_words(flash, entry->at, head, 4);
@@ -247,13 +247,14 @@ static int is_readable(const ac_utterances *log, uint32_t number, const void *x,
 }
 
 /* Reads into one of the two, and compares the checksum. */
-static int read_values(const ac_utterances *log, const ac_utterances_entry *entry, int16_t *sound,
-                       float *features) {
+static int read_values(const ac_team *team, const ac_utterances *log, const ac_utterances_entry *entry,
+                       int16_t *sound, float *features) {
     const uint32_t bytes = ac_values_bytes(entry->format, entry->count);
     ac_values_reader from = ac_values_reader_at(log->flash, payload_start(log, entry->at), bytes);
     uint32_t crc;
     if (sound != NULL) {
-        ac_values_take_s16(&from, entry->format, sound, entry->count);
+        from.error =
+            ac_values_read_s16(team, log->flash, from.at, entry->format, sound, entry->count, &from.crc);
     } else {
         ac_values_take_f32(&from, entry->format, features, entry->count);
     }
@@ -264,18 +265,23 @@ static int read_values(const ac_utterances *log, const ac_utterances_entry *entr
     return whole == 1 && crc == ~from.crc ? AC_UTTERANCES_OK : AC_UTTERANCES_DAMAGED;
 }
 
-int ac_utterances_read_s16(const ac_utterances *log, uint32_t number, int16_t *x, uint32_t capacity) {
+int ac_utterances_read_s16_by(const ac_team *team, const ac_utterances *log, uint32_t number, int16_t *x,
+                              uint32_t capacity) {
     if (!is_readable(log, number, x, capacity) || !ac_values_is_sound(log->index[number].format)) {
         return AC_UTTERANCES_BAD_CALL;
     }
-    return read_values(log, &log->index[number], x, NULL);
+    return read_values(team, log, &log->index[number], x, NULL);
+}
+
+int ac_utterances_read_s16(const ac_utterances *log, uint32_t number, int16_t *x, uint32_t capacity) {
+    return ac_utterances_read_s16_by(NULL, log, number, x, capacity);
 }
 
 int ac_utterances_read_f32(const ac_utterances *log, uint32_t number, float *x, uint32_t capacity) {
     if (!is_readable(log, number, x, capacity) || !ac_values_is_features(log->index[number].format)) {
         return AC_UTTERANCES_BAD_CALL;
     }
-    return read_values(log, &log->index[number], NULL, x);
+    return read_values(NULL, log, &log->index[number], NULL, x);
 }
 
 uint32_t ac_utterances_of_class(const ac_utterances *log, uint16_t label) {

@@ -18,6 +18,7 @@
 
 #include "../codec/codec.h"
 #include "../flash/flash.h"
+#include "../team/team.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -26,7 +27,7 @@ extern "C" {
 /* How values are kept. The first three are for s16, the others for f32. */
 enum {
     AC_UTTERANCES_PCM16 = 0, /* 2 bytes each, exact */
-    AC_UTTERANCES_ADPCM = 1, /* half a byte each, and 4 */
+    AC_UTTERANCES_ADPCM = 1, /* half a byte each, and 4 for every 256 */
     AC_UTTERANCES_MULAW = 2, /* 1 byte each */
     AC_UTTERANCES_F32 = 3,   /* 4 bytes each, exact */
     AC_UTTERANCES_S8 = 4     /* 1 byte each, and 4: round(v / scale), scale = largest |v| / 127 */
@@ -78,6 +79,10 @@ int ac_utterances_append_f32(ac_utterances *log, uint16_t label, int format, con
  * there is none, its format is of the other type, or it does not fit. */
 int ac_utterances_read_s16(const ac_utterances *log, uint32_t number, int16_t *x, uint32_t capacity);
 int ac_utterances_read_f32(const ac_utterances *log, uint32_t number, float *x, uint32_t capacity);
+
+/* Sound, decoded and checked by all cores of a team, which may be NULL; the caller alone reads the memory. */
+int ac_utterances_read_s16_by(const ac_team *team, const ac_utterances *log, uint32_t number, int16_t *x,
+                              uint32_t capacity);
 
 /* How many there are of a class. */
 uint32_t ac_utterances_of_class(const ac_utterances *log, uint16_t label);

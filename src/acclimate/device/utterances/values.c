@@ -16,7 +16,7 @@ uint32_t ac_values_bytes(int format, uint32_t count) {
     case AC_UTTERANCES_PCM16:
         return 2 * count;
     case AC_UTTERANCES_ADPCM:
-        return 4 + (count + 1) / 2;
+        return AC_CODEC_STATE_BYTES * ((count + AC_CODEC_BLOCK - 1) / AC_CODEC_BLOCK) + (count + 1) / 2;
     case AC_UTTERANCES_F32:
         return 4 * count;
     case AC_UTTERANCES_S8:
@@ -94,10 +94,10 @@ static float number_of(uint32_t bits) {
 
 void ac_values_put_s16(ac_values_writer *to, int format, const int16_t *x, uint32_t count) {
     ac_codec_adpcm state = {x[0], 0};
-    if (format == AC_UTTERANCES_ADPCM) {
-        ac_values_put(to, (uint16_t)x[0], 4);
-    }
     for (uint32_t i = 0; i < count; i++) {
+        if (format == AC_UTTERANCES_ADPCM && i % AC_CODEC_BLOCK == 0) {
+            ac_values_put(to, (uint16_t)state.predicted | (uint32_t)state.index << 16, 4);
+        }
         if (format == AC_UTTERANCES_PCM16) {
             ac_values_put(to, (uint16_t)x[i], 2);
         } else if (format == AC_UTTERANCES_MULAW) {
@@ -106,24 +106,6 @@ void ac_values_put_s16(ac_values_writer *to, int format, const int16_t *x, uint3
             const uint32_t low = ac_codec_adpcm_encode(&state, x[i]);
             const uint32_t high = i + 1 < count ? ac_codec_adpcm_encode(&state, x[i + 1]) : 0u;
             ac_values_put(to, low | high << 4, 1);
-        }
-    }
-}
-
-void ac_values_take_s16(ac_values_reader *from, int format, int16_t *x, uint32_t count) {
-    ac_codec_adpcm state = {0, 0};
-    uint32_t codes = 0;
-    if (format == AC_UTTERANCES_ADPCM) {
-        state.predicted = (int16_t)ac_values_take(from, 4);
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        if (format == AC_UTTERANCES_PCM16) {
-            x[i] = (int16_t)ac_values_take(from, 2);
-        } else if (format == AC_UTTERANCES_MULAW) {
-            x[i] = ac_codec_mulaw_decode((uint8_t)ac_values_take(from, 1));
-        } else {
-            codes = i % 2 == 0 ? ac_values_take(from, 1) : codes >> 4;
-            x[i] = ac_codec_adpcm_decode(&state, (uint8_t)codes);
         }
     }
 }

@@ -44,10 +44,14 @@ void ac_values_flush(ac_values_writer *to);
 /* 1 if no value is NaN or infinite. */
 int ac_values_are_finite(const float *x, uint32_t count);
 
+/* Reads x[count] of sound whose bytes begin at `at`, with the checksum of these; 0, or what `read` returns.
+ */
+int ac_values_read_s16(const ac_team *team, const ac_flash *flash, uint32_t at, int format, int16_t *x,
+                       uint32_t count, uint32_t *crc);
+
 /* x[count] with count > 0, in a format for its type. */
 void ac_values_put_s16(ac_values_writer *to, int format, const int16_t *x, uint32_t count);
 void ac_values_put_f32(ac_values_writer *to, int format, const float *x, uint32_t count);
-void ac_values_take_s16(ac_values_reader *from, int format, int16_t *x, uint32_t count);
 void ac_values_take_f32(ac_values_reader *from, int format, float *x, uint32_t count);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The first step of the transform of a frame, from samples of the type ac_sample, which the file that
- * includes this one defines. */
+/* The first step of the transform of a frame, from samples of the type ac_sample and pairs of them, ac_pair,
+ * which the file that includes this one defines. */
 #ifndef AC_LOG_MEL_BLOCKS_H
 #define AC_LOG_MEL_BLOCKS_H
 
@@ -22,14 +22,15 @@ static inline void ac_log_mel_blocks(float *restrict z, const ac_sample *restric
                                      int32_t points) {
     const int32_t radix = ac_fft_radix(points), S = points / radix;
     float v[16];
-    if (radix == 8 && W == 10 * S) {
+    if (radix == 8 && W == 10 * S && (uintptr_t)x % 4 == 0) {
         /* Five of eight: 640 of 1024 samples. Without tests, and without products of zeros. */
         for (int32_t s = 0; s < S; s++) {
-            const ac_sample *const at = x + 2 * s;
+            const ac_pair *const pairs = (const ac_pair *)x + s;
             const float *const w = window + 2 * s;
             for (int32_t i = 0; i < 5; i++) {
-                v[2 * i] = (float)at[2 * S * i] * w[2 * S * i];
-                v[2 * i + 1] = (float)at[2 * S * i + 1] * w[2 * S * i + 1];
+                const ac_pair pair = ac_pair_at(pairs + S * i);
+                v[2 * i] = (float)pair.at[0] * w[2 * S * i];
+                v[2 * i + 1] = (float)pair.at[1] * w[2 * S * i + 1];
             }
             ac_fft_eight(z + 16 * order[s], v, 5);
         }

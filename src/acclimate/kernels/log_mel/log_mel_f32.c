@@ -2,6 +2,14 @@
 #include "log_mel.h"
 
 typedef float ac_sample;
+typedef union {
+    float at[2];
+} ac_pair;
+
+static inline ac_pair ac_pair_at(const ac_pair *from) {
+    return *from;
+}
+
 #include "log_mel_blocks.h"
 
 void ac_log_mel_fwd_f32(float *restrict y, const float *restrict x, const float *restrict window,

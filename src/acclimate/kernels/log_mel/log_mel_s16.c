@@ -2,6 +2,17 @@
 #include "log_mel.h"
 
 typedef int16_t ac_sample;
+typedef union {
+    int16_t at[2];
+    int32_t word; /* so that a pair is one access */
+} ac_pair;
+
+static inline ac_pair ac_pair_at(const ac_pair *from) {
+    ac_pair pair;
+    pair.word = from->word;
+    return pair;
+}
+
 #include "log_mel_blocks.h"
 
 void ac_log_mel_fwd_s16(float *restrict y, const int16_t *restrict x, const float *restrict window,
