@@ -29,10 +29,14 @@ def check(result: dict[str, Any], out: Path) -> None:
     assert table["macs_per_step"]["fc1"] < table["macs_per_step"]["last_block_fc1"]
     assert (out / "c" / "fc1" / "kws.c").exists()
     firmware = table["firmware"]
-    assert firmware["outcome"] == "ADAPTED" and firmware["survives_power_cut"]
+    assert firmware["survives_power_cut"]
+    better = firmware["right_after"] >= firmware["right_before"]
+    assert firmware["outcome"] == ("ADAPTED" if better else "ROLLED_BACK")
+    if not better:
+        assert all(at["before"] == at["after"] for at in firmware["accuracy"].values())
     assert firmware["steps"] == 10 * firmware["words"] == 10 * 2 * 12
-    assert firmware["right_after"] >= firmware["right_before"] and firmware["scored"] == 2 * 24
-    assert firmware["windows"] > 20 and firmware["missed"] == 0
+    assert firmware["scored"] == 2 * 24
+    assert firmware["windows"] > 10 and firmware["missed"] == 0
     assert (out / "c" / "firmware" / "kws_firmware.c").exists()
     assert "verdict of the guard" in result["text"]
     HTMLParser().feed((out / "report.html").read_text())
@@ -49,8 +53,9 @@ def test_demo_on_recordings_gains_in_the_place(speech_commands: Path, tmp_path: 
     # The gains over three seeds are 5 to 8 points; 180 utterances leave a standard error of 2.
     for after in place["after"].values():
         assert after["mean"] > place["before"]
-    before, adapted = result["firmware"]["accuracy"]["coffee shop"]
-    assert adapted > before
+    assert result["firmware"]["outcome"] == "ADAPTED"
+    place = result["firmware"]["accuracy"]["coffee shop"]
+    assert place["after"] > place["before"]
     assert any("fc1" in step for step in steps)
 
 

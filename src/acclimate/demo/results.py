@@ -124,6 +124,19 @@ class FirmwareResult:
     ram: Mapping[str, int]
     survives_power_cut: bool
 
+    def json(self) -> dict[str, Any]:
+        """All of it, with names for what stands in pairs."""
+        accuracy = {
+            name: {"before": before, "after": after}
+            for name, (before, after) in self.accuracy.items()
+        }
+        return {
+            **asdict(self),
+            "accuracy": accuracy,
+            "phases": [{"phase": phase, "start_s": at} for phase, at in self.phases],
+            "pieces": [asdict(piece) for piece in self.pieces],
+        }
+
 
 @dataclass(frozen=True)
 class DemoResult:
@@ -184,7 +197,7 @@ class DemoResult:
             "stored_utterances": {name: p.utterances for name, p in by.items()},
             "steps": {name: p.steps for name, p in by.items()},
             "seconds_of_training": {name: p.seconds for name, p in by.items()},
-            "firmware": asdict(self.firmware),
+            "firmware": self.firmware.json(),
         }
 
 
@@ -199,7 +212,7 @@ def _by_noise(after: Sequence[Accuracies]) -> dict[str, float]:
 def text(result: DemoResult) -> str:
     """The results for a terminal."""
     names = [policy.name for policy in result.policies]
-    width = max(30, *map(len, names))  # a cell: 68.1% (+9.7 [+9.2..+10.3])
+    width = max([30, *map(len, names)])  # a cell: 68.1% (+9.7 [+9.2..+10.3])
     head = f"{'':34}{'before':>9}" + "".join(f"{name:>{width}}" for name in names)
     lines = [result.data, "", head]
     rows = (
