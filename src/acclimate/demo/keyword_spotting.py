@@ -21,6 +21,7 @@ import torch
 
 from acclimate.cache import write_atomic
 from acclimate.data import Clips, FrontEnd, SpeechSource, keyword_speech
+from acclimate.demo.firmware import LEARNED, FirmwareDemo, run_firmware
 from acclimate.demo.page import demo_html
 from acclimate.demo.results import Accuracies, DemoResult, MemoryPart, PolicyResult, text
 from acclimate.firmware import Firmware
@@ -95,7 +96,7 @@ def run_demo(out: Path, *, quick: bool = False, progress: Advance | None = None)
 
     Args:
         out: folder of the results.
-        quick: one seed and fewer utterances, to see that all works.
+        quick: one seed, fewer utterances and no simulated chip, to see that all works.
         progress: called with (done, total, what).
 
     Returns:
@@ -122,8 +123,15 @@ def run_demo(out: Path, *, quick: bool = False, progress: Advance | None = None)
         _run_policy(policy, firmwares[policy.name], source, tests, info.front_end, seeds, advance)
         for policy in POLICIES
     ]
+    adapted = run_firmware(
+        FirmwareDemo(source, PLACE, SNR_DB, per_class=2 if quick else LEARNED),
+        tests.only(PLACE),
+        out / "c" / "firmware",
+        lambda what: advance(0, 1, what),
+        chip=None if quick else "gap9",
+    )
     result = DemoResult(
-        source.description, PLACE, SNR_DB, seeds, len(clips), before, tuple(results)
+        source.description, PLACE, SNR_DB, seeds, len(clips), before, tuple(results), adapted
     )
     table = result.json()
     write_atomic(out / "report.json", (json.dumps(table, indent=1) + "\n").encode())

@@ -6,11 +6,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from statistics import fmean
 
 import jinja2
 
-from acclimate.demo.results import DemoResult, PolicyResult
+from acclimate.demo.results import (
+    STEPS_BEFORE_THE_CUT,
+    DemoResult,
+    FirmwareResult,
+    PolicyResult,
+)
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,29 @@ def _template() -> jinja2.Template:
 
 def demo_html(result: DemoResult) -> str:
     """The page."""
-    return _template().render(result=result, groups=_groups(result), noises=_noises(result))
+    return _template().render(
+        result=result,
+        groups=_groups(result),
+        noises=_noises(result),
+        timeline=_timeline(result.firmware),
+        cut=STEPS_BEFORE_THE_CUT,
+    )
+
+
+def _timeline(found: FirmwareResult) -> list[Bar]:
+    """Phases of a session: from where to where [% of it], and how long [s]."""
+    whole = max(found.seconds, 1e-9)
+    kinds = {"LEARNING": "update", "SAVING": "state", "KEEPING": "state"}
+    return [
+        Bar(
+            phase.lower().replace("_", " "),
+            end - begin,
+            100 * begin / whole,
+            100 * end / whole,
+            kinds.get(phase, "forward"),
+        )
+        for (phase, begin), (_, end) in pairwise(found.phases)
+    ]
 
 
 def _bar(label: str, values: Sequence[float], kind: str) -> Bar:

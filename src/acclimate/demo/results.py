@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
+STEPS_BEFORE_THE_CUT = 10  # of training, until the power of the firmware fails
+
 
 @dataclass(frozen=True)
 class Accuracies:
@@ -69,6 +71,74 @@ class PolicyResult:
 
 
 @dataclass(frozen=True)
+class Piece:
+    """A piece of the adaptation step on the simulated chip; energy [uJ] is an estimate."""
+
+    name: str
+    cycles: int
+    milliseconds: float
+    microjoule: float
+
+
+@dataclass(frozen=True)
+class FirmwareResult:
+    """An adaptation by the exported firmware, in simulated time.
+
+    Args:
+        chip: whose cycles count.
+        accuracy: by condition: when it was switched on, and after the session and the next boot.
+        words: that were learned.
+        held_out: words that the guard judges by.
+        steps: of training.
+        outcome: of the session.
+        right_before: held-out words named right by the old model.
+        right_after: by the new one.
+        scored: held-out words, clean ones and those in noise.
+        seconds: of the session on the chip, recording and flash included.
+        energy_mj: of its computations, an estimate.
+        phases: name and start [s] of each; the last is the end.
+        windows: that were classified meanwhile.
+        missed: windows that were overwritten before.
+        latest_ms: longest time from the end of a window to its class.
+        pieces: of one step.
+        ram: of the whole firmware on the chip by part [B].
+        survives_power_cut: a device that loses its power while it learns boots as it was.
+    """
+
+    chip: str
+    accuracy: Mapping[str, tuple[float, float]]
+    words: int
+    held_out: int
+    steps: int
+    outcome: str
+    right_before: int
+    right_after: int
+    scored: int
+    seconds: float
+    energy_mj: float
+    phases: tuple[tuple[str, float], ...]
+    windows: int
+    missed: int
+    latest_ms: float
+    pieces: tuple[Piece, ...]
+    ram: Mapping[str, int]
+    survives_power_cut: bool
+
+    def json(self) -> dict[str, Any]:
+        """All of it, with names for what stands in pairs."""
+        accuracy = {
+            name: {"before": before, "after": after}
+            for name, (before, after) in self.accuracy.items()
+        }
+        return {
+            **asdict(self),
+            "accuracy": accuracy,
+            "phases": [{"phase": phase, "start_s": at} for phase, at in self.phases],
+            "pieces": [asdict(piece) for piece in self.pieces],
+        }
+
+
+@dataclass(frozen=True)
 class DemoResult:
     """Everything that the demo measured.
 
@@ -80,6 +150,7 @@ class DemoResult:
         test_utterances: of speakers that neither pretraining nor adaptation heard.
         before: accuracies before adaptation.
         policies: one result each.
+        firmware: that adapted by itself.
     """
 
     data: str
@@ -89,6 +160,7 @@ class DemoResult:
     test_utterances: int
     before: Accuracies
     policies: tuple[PolicyResult, ...]
+    firmware: FirmwareResult
 
     def json(self) -> dict[str, Any]:
         """The results with one table per quantity, by policy."""
@@ -125,6 +197,7 @@ class DemoResult:
             "stored_utterances": {name: p.utterances for name, p in by.items()},
             "steps": {name: p.steps for name, p in by.items()},
             "seconds_of_training": {name: p.seconds for name, p in by.items()},
+            "firmware": self.firmware.json(),
         }
 
 
@@ -139,7 +212,7 @@ def _by_noise(after: Sequence[Accuracies]) -> dict[str, float]:
 def text(result: DemoResult) -> str:
     """The results for a terminal."""
     names = [policy.name for policy in result.policies]
-    width = max(30, *map(len, names))  # a cell: 68.1% (+9.7 [+9.2..+10.3])
+    width = max([30, *map(len, names)])  # a cell: 68.1% (+9.7 [+9.2..+10.3])
     head = f"{'':34}{'before':>9}" + "".join(f"{name:>{width}}" for name in names)
     lines = [result.data, "", head]
     rows = (
@@ -153,7 +226,35 @@ def text(result: DemoResult) -> str:
         lines.append(f"{label:34}{before:9.1%}" + "".join(f"{cell:>{width}}" for cell in cells))
     for label, values in _costs(result):
         lines.append(f"{label:34}{'':9}" + "".join(f"{value:>{width}}" for value in values))
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", *_firmware(result.firmware)]) + "\n"
+
+
+def _firmware(found: FirmwareResult) -> list[str]:
+    """What the firmware did, in a few lines."""
+    rows = [
+        (f"accuracy, {condition}", f"{100 * before:.1f}% -> {100 * after:.1f}% at the next boot")
+        for condition, (before, after) in found.accuracy.items()
+    ]
+    right = f"{found.right_before} -> {found.right_after} of {found.scored} held-out words right"
+    rows.append(("verdict of the guard", f"{found.outcome.lower().replace('_', ' ')}: {right}"))
+    if found.pieces:
+        cycles, ms, uj = (
+            sum(getattr(p, key) for p in found.pieces)
+            for key in ("cycles", "milliseconds", "microjoule")
+        )
+        each = ", ".join(f"{p.name} {p.milliseconds:.2f}" for p in found.pieces)
+        rows += [
+            ("one step", f"{cycles:,} cycles, {ms:.2f} ms, {uj:.0f} uJ (estimate)"),
+            ("  in ms", each),
+            ("whole session", f"{found.seconds:.1f} s, {found.energy_mj:.0f} mJ (estimate)"),
+        ]
+    rows += [
+        ("windows classified meanwhile", f"{found.windows}, {found.missed} missed"),
+        ("power cut while it learns", "boots as it was" if found.survives_power_cut else "LOST"),
+        ("RAM of the firmware", f"{sum(found.ram.values()):,} B"),
+    ]
+    head = f"firmware for {found.chip}: {found.words} words, fc1 learns behind int8 layers"
+    return [head, *(f"{label:34}{value}" for label, value in rows)]
 
 
 def _change(before: float, after: Sequence[float]) -> str:

@@ -103,6 +103,10 @@ class Conditions:
         made = {name: function(x) for name, x in self.features.items()}
         return replace(self, features=made)
 
+    def only(self, *places: str) -> Conditions:
+        """Those without noise and in these places."""
+        return replace(self, features={name: self.features[name] for name in (CLEAN, *places)})
+
     def confusions(self, device: Predicts, batch: int = 1) -> dict[str, I64]:
         """`confusion` of a device in every condition."""
         return {name: confusion(device, x, self.labels, batch) for name, x in self.features.items()}
