@@ -9,7 +9,10 @@ takes as many cycles as the same turn takes on the simulated cluster of GAP9.
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import torch
@@ -122,7 +125,7 @@ class FirmwareDemo:
         settings.snr_low_db = settings.snr_high_db = self.snr_db
         return settings
 
-    def costs(self, firmware: Firmware, tell: Tell) -> Costs:
+    def costs(self, firmware: Firmware) -> Costs:
         """Cycles of every turn, of a short session on the simulated chip.
 
         No piece depends on what is heard, so it hears noise that is never taken for a voice.
@@ -130,26 +133,54 @@ class FirmwareDemo:
         words = [(int(self.words.labels[k]), _pcm(self.words.samples[k])) for k in (0, -1)]
         noise = np.random.default_rng(0).standard_normal(3 * CLIP_SAMPLES)
         sound = (300 * noise).astype(np.int16)
-        return measure_costs(firmware, words, sound, erase_ms=_ERASE_MS, progress=tell)
+        return measure_costs(firmware, words, sound, erase_ms=_ERASE_MS)
+
+
+@dataclass(frozen=True)
+class Chip:
+    """The firmware for a chip, and how long it takes there; without costs nothing takes time.
+
+    The chip is simulated while this machine does other work: a thread waits for it.
+    """
+
+    firmware: Firmware
+    costs: Future[Costs] | None = None
+
+    @staticmethod
+    def simulated(demo: FirmwareDemo, target: str = "gap9") -> Chip:
+        """Begins to simulate; an interrupt does not wait for the end of it."""
+        firmware, costs = demo.compile(target), Future[Costs]()
+
+        def run() -> None:
+            try:
+                costs.set_result(demo.costs(firmware))
+            except BaseException as error:  # NOTE: raised where the result is asked for
+                costs.set_exception(error)
+
+        Thread(target=run, daemon=True).start()
+        return Chip(firmware, costs)
+
+    def taken(self) -> Costs:
+        """Waits for the costs."""
+        if self.costs is None:
+            return Costs({}, self.firmware.target.clock_hz or 1.0)
+        return self.costs.result()
 
 
 def run_firmware(
-    demo: FirmwareDemo, tests: Conditions, out: Path, tell: Tell, *, chip: str | None = "gap9"
+    demo: FirmwareDemo, chip: Chip, tests: Conditions, out: Path, tell: Tell
 ) -> FirmwareResult:
     """Adapts by the exported firmware, cuts its power, boots it, and tests what it has become.
 
     Args:
         demo: the network and its place.
+        chip: whose time passes.
         tests: utterances without noise and in the place.
         out: folder for the C.
         tell: told what is done.
-        chip: the target whose cycles count; without one, nothing takes time.
     """
-    tell("firmware: compiled")
-    simulated = demo.compile(chip or "gap9")
-    costs = Costs({}, simulated.target.clock_hz or 1.0)
-    if chip is not None:
-        costs = demo.costs(simulated, lambda what: tell(f"firmware on the chip: {what}"))
+    tell("firmware: waits for the simulated chip")
+    costs, simulated = chip.taken(), chip.firmware
     demo.compile("portable").export(out, modules=MODULES)
     device = demo.booted(demo.compile("host"))
     before = tests.survey(OneByOne(device.device))

@@ -21,7 +21,7 @@ import torch
 
 from acclimate.cache import write_atomic
 from acclimate.data import Clips, FrontEnd, SpeechSource, keyword_speech
-from acclimate.demo.firmware import LEARNED, FirmwareDemo, run_firmware
+from acclimate.demo.firmware import LEARNED, Chip, FirmwareDemo, run_firmware
 from acclimate.demo.page import demo_html
 from acclimate.demo.results import Accuracies, DemoResult, MemoryPart, PolicyResult, text
 from acclimate.firmware import Firmware
@@ -110,6 +110,8 @@ def run_demo(out: Path, *, quick: bool = False, progress: Advance | None = None)
     advance(0, 1, "speech")
     source = keyword_speech()
     _, info = load_dscnn_s_kws()
+    device = FirmwareDemo(source, PLACE, SNR_DB, per_class=2 if quick else LEARNED)
+    chip = Chip(device.compile("gap9")) if quick else Chip.simulated(device)
     clips = source.test_clips()
     clips = clips.take(range(0, len(clips), 4)) if quick else clips
     tests = _tests(source, clips, info.front_end, advance)
@@ -124,11 +126,7 @@ def run_demo(out: Path, *, quick: bool = False, progress: Advance | None = None)
         for policy in POLICIES
     ]
     adapted = run_firmware(
-        FirmwareDemo(source, PLACE, SNR_DB, per_class=2 if quick else LEARNED),
-        tests.only(PLACE),
-        out / "c" / "firmware",
-        lambda what: advance(0, 1, what),
-        chip=None if quick else "gap9",
+        device, chip, tests.only(PLACE), out / "c" / "firmware", lambda what: advance(0, 1, what)
     )
     result = DemoResult(
         source.description, PLACE, SNR_DB, seeds, len(clips), before, tuple(results), adapted
