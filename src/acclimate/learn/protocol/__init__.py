@@ -10,6 +10,7 @@ from acclimate.learn.protocol.gradient import (
     Replay,
     Schedule,
 )
+from acclimate.learn.protocol.latent import LatentMemory, minibatch
 from acclimate.learn.protocol.outcome import Outcome, Price
 from acclimate.learn.protocol.run import Strategy, run
 from acclimate.learn.protocol.scenario import (
@@ -29,6 +30,7 @@ __all__ = [
     "Joint",
     "Kind",
     "Labelled",
+    "LatentMemory",
     "Memory",
     "Outcome",
     "Price",
@@ -40,5 +42,6 @@ __all__ = [
     "class_incremental",
     "domain_incremental",
     "groups_of",
+    "minibatch",
     "run",
 ]
