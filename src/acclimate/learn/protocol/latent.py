@@ -8,9 +8,13 @@ learning", IROS 2020.
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
+from numpy.typing import NDArray
 
 from acclimate.data.clips import F32
+from acclimate.device import find_modules, load
 from acclimate.device.replay.meaning import CBRS, Replay, Settings, Status, slot_bytes, split
 from acclimate.errors import BadOption
 from acclimate.learn.protocol.scenario import Labelled
@@ -30,11 +34,12 @@ class LatentMemory:
             what quantised replay is compared with.
         policy: RESERVOIR, CBRS or ECBRS of `acclimate.device.replay.meaning`.
         seed: of what is kept and drawn.
+        in_c: runs the C of the module; else its meaning in NumPy, which does the same.
     """
 
     def __init__(
         self, capacity: int, classes: int, shape: tuple[int, ...], greatest: float,
-        bits: int = 8, policy: int = CBRS, seed: int = 0,
+        bits: int = 8, policy: int = CBRS, seed: int = 0, *, in_c: bool = False,
     ) -> None:  # fmt: skip
         if capacity < 1 or not (1 <= bits <= 8 or bits == FLOAT_BITS) or not greatest > 0:
             raise BadOption(
@@ -45,7 +50,7 @@ class LatentMemory:
         self.n = int(np.prod(shape))
         kept_bits = min(bits, 8)
         settings = Settings(policy, self.n, kept_bits, greatest=greatest, seed=seed)
-        self.replay = Replay(settings, capacity, classes)
+        self.replay = (_InC if in_c else Replay)(settings, capacity, classes)
         self._floats: dict[int, F32] = {}
 
     def insert(self, x: F32, y: int) -> None:
@@ -74,6 +79,49 @@ class LatentMemory:
     def size_bytes(self) -> int:
         """Of the slots: capacity * n * bits / 8, whole bytes each."""
         return self.replay.capacity * slot_bytes(self.n, self.bits)
+
+
+class _InC:
+    """The C of the module on this machine; as `Replay` of its meaning."""
+
+    def __init__(self, settings: Settings, capacity: int, K: int) -> None:
+        self.settings, self.capacity = settings, capacity
+        self._c = load(*find_modules(["replay"]))
+        size = self._c.ac_replay_bytes(capacity, settings.n, settings.bits)
+        self._state = self._c.new("ac_replay")
+        self._kept = (
+            self._c.new("ac_replay_settings", **asdict(settings)), np.zeros(capacity, np.uint16),
+            np.zeros(3 * K, np.uint32), np.zeros(max(size, 1), np.uint8),
+        )  # fmt: skip
+        chosen, labels, classes, slots = self._kept
+        status = self._c.ac_replay_start(
+            self._state, chosen, labels, capacity, classes, K, slots, size
+        )
+        if status != Status.OK:
+            raise BadOption("the module replay refuses these settings", found=repr(settings))
+
+    @property
+    def labels(self) -> NDArray[np.uint16]:
+        """Of the slots in use."""
+        return self._kept[1][: self._state.count]
+
+    def offer(self, x: F32, label: int) -> tuple[Status, int | None]:
+        """Offers x[n]: status, and the slot that it has now."""
+        slot = np.zeros(1, np.uint32)
+        status = Status(self._c.ac_replay_offer(self._state, x, label, slot))
+        return status, int(slot[0]) if status is Status.OK else None
+
+    def read(self, slot: int) -> F32:
+        """x[n] of a slot in use."""
+        x = np.zeros(self.settings.n, np.float32)
+        self._c.ac_replay_read(self._state, slot, x)
+        return x
+
+    def draw(self, count: int) -> list[int]:
+        """Different slots, all equally likely, in ascending order."""
+        slots = np.zeros(max(count, 1), np.uint32)
+        self._c.ac_replay_draw(self._state, slots, count)
+        return [int(slot) for slot in slots[:count]]
 
 
 def minibatch(fresh: int, stored: int, batch: int) -> tuple[int, int]:
