@@ -147,7 +147,7 @@ def latents(front: nn.Module, x: F32) -> F32:
     """What the front makes of images x[N,3,32,32]."""
     parts = [front(torch.from_numpy(x[at : at + _READ_AT_ONCE]))
              for at in range(0, len(x), _READ_AT_ONCE)]  # fmt: skip
-    return torch.cat(parts).numpy()
+    return np.ascontiguousarray(torch.cat(parts).numpy())
 
 
 def greatest_of(x: F32) -> float:
