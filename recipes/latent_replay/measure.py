@@ -32,6 +32,7 @@ from acclimate.learn.protocol import (
 )
 
 CHIPS = ("vega", "gap9")
+MOMENTUM = 0.9
 _HELD_BACK = 100  # training images of each class that rates were chosen with
 
 
@@ -66,7 +67,7 @@ class Cell:
     epochs: int = 4
     pretraining: int = 20
     lr: float = 0.01
-    batch: int = 64
+    batch: int = 128
     judged: str = "test"
 
 
@@ -146,7 +147,7 @@ def compiled(tail: torch.nn.Module, x: np.ndarray, target: str, lr: float = 0.01
     """The tail as a program that adds up the gradients of single samples."""
     example = (torch.from_numpy(x[:1]), torch.zeros(1, dtype=torch.long))
     return ac.compile(
-        tail, example=example, target=target, name="tail", optimizer=ac.SGD(lr=lr),
+        tail, example=example, target=target, name="tail", optimizer=ac.SGD(lr=lr, momentum=MOMENTUM),
         entries=("predict", "accumulate", "apply"), solver_seconds=2.0,
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from measure import Cell
+from measure import MOMENTUM, Cell
 
 from acclimate.experiment import (
     BarChart,
@@ -46,9 +46,10 @@ def values(results: Results, key: str, **wanted: Any) -> list[float]:
 def _footer(results: Results, notes: Sequence[str] = ()) -> Footer:
     cell = next(iter(results))
     seeds = ", ".join(str(n) for n in sorted({c.seed for c in results}))
+    rates = ", ".join(f"{c.lr:g} ({c.split})" for c in {c.split: c for c in results}.values())
     about = (
         f"{cell.base} known classes, then one at a time with {cell.images} images; "
-        f"{cell.epochs} epochs, plain SGD, lr {cell.lr:g}, updates on {cell.batch} samples; mean "
+        f"{cell.epochs} epochs, SGD with momentum {MOMENTUM:g}, rates {rates}, updates on {cell.batch} samples; mean "
         "[lowest..highest] over seeds, which also draw the order of classes",
     )
     return Footer(COMMAND, cell.data, seeds, (*about, *notes))
