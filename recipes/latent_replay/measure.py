@@ -147,8 +147,8 @@ def compiled(tail: torch.nn.Module, x: np.ndarray, target: str, lr: float = 0.01
     """The tail as a program that adds up the gradients of single samples."""
     example = (torch.from_numpy(x[:1]), torch.zeros(1, dtype=torch.long))
     return ac.compile(
-        tail, example=example, target=target, name="tail", optimizer=ac.SGD(lr=lr, momentum=MOMENTUM),
-        entries=("predict", "accumulate", "apply"), solver_seconds=2.0,
+        tail, example=example, target=target, name="tail", solver_seconds=2.0,
+        optimizer=ac.SGD(lr=lr, momentum=MOMENTUM), entries=("predict", "accumulate", "apply"),
     )  # fmt: skip
 
 

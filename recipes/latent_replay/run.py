@@ -23,7 +23,7 @@ from measure import Cell
 from network import SPLITS
 from tables import bits_section, slots_section, split_section
 
-from acclimate.errors import AcclimateError
+from acclimate.errors import AcclimateError, BadOption
 from acclimate.experiment import (
     CellStore,
     Experiment,
@@ -100,6 +100,10 @@ def sections(given: argparse.Namespace) -> list[Section]:
             out.append(slots_section(found, split))
     if found and costs:
         out.append(split_section(found, costs))
+    if not out:
+        raise BadOption(
+            "nothing was measured yet", found=str(given.out), hint="run it without --print"
+        )
     return out
 
 

@@ -49,8 +49,9 @@ def _footer(results: Results, notes: Sequence[str] = ()) -> Footer:
     rates = ", ".join(f"{c.lr:g} ({c.split})" for c in {c.split: c for c in results}.values())
     about = (
         f"{cell.base} known classes, then one at a time with {cell.images} images; "
-        f"{cell.epochs} epochs, SGD with momentum {MOMENTUM:g}, rates {rates}, updates on {cell.batch} samples; mean "
-        "[lowest..highest] over seeds, which also draw the order of classes",
+        f"{cell.epochs} epochs, SGD with momentum {MOMENTUM:g}, rates {rates}, updates on "
+        f"{cell.batch} samples; mean [lowest..highest] over seeds, which also draw the order of "
+        "classes",
     )
     return Footer(COMMAND, cell.data, seeds, (*about, *notes))
 
