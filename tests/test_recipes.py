@@ -98,3 +98,18 @@ def test_latent_replay_prints_nothing_that_was_not_measured(tmp_path: Path) -> N
     result = run("latent_replay", "--print", "--out", str(tmp_path))
     assert result.returncode == 1
     assert "without --print" in result.stderr
+
+
+@pytest.mark.usefixtures("without_recordings")
+def test_class_incremental_kws_goes_on_where_it_was(tmp_path: Path) -> None:
+    small = ("--quick", "--out", str(tmp_path))
+    first = run("class_incremental_kws", *small)
+    assert first.returncode == 0, first.stderr
+    assert "streaming LDA" in first.stdout and "replay, 8 bits" in first.stdout
+    assert "seeds: 0" in first.stdout and "espeak" in first.stdout
+    cells = {path: path.stat().st_mtime_ns for path in (tmp_path / "cells").iterdir()}
+    again = run("class_incremental_kws", *small)
+    assert again.stdout == first.stdout
+    assert {path: path.stat().st_mtime_ns for path in cells} == cells, "nothing is measured twice"
+    nothing = run("class_incremental_kws", "--print", "--out", str(tmp_path / "other"))
+    assert nothing.returncode == 1 and "without --print" in nothing.stderr

@@ -18,7 +18,6 @@ from acclimate.data.images import CLASSES, Images, small_images
 from acclimate.estimate import entry_cycles
 from acclimate.firmware import Firmware
 from acclimate.learn.protocol import (
-    Experience,
     FineTune,
     Joint,
     Labelled,
@@ -69,38 +68,6 @@ class Cell:
     lr: float = 0.01
     batch: int = 128
     judged: str = "test"
-
-
-class _Known:
-    """The first experience is known from pretraining: it is kept, but not learned again."""
-
-    _begun = False
-
-    def learn(self, experience: Experience) -> None:
-        """Learns from an experience."""
-        if self._begun:
-            super().learn(experience)  # type: ignore[misc]
-        else:
-            self._begun = True
-            self.keep(experience)
-
-    def keep(self, experience: Experience) -> None:
-        """What the strategy keeps of what is known."""
-
-
-class _Naive(_Known, FineTune):
-    pass
-
-
-class _Joint(_Known, Joint):
-    def keep(self, experience: Experience) -> None:
-        self._all.append(experience.train)
-
-
-class _Replay(_Known, Replay):
-    def keep(self, experience: Experience) -> None:
-        for x, y in zip(experience.train.x, experience.train.y, strict=True):
-            self.memory.insert(x, int(y))
 
 
 @lru_cache(maxsize=1)
@@ -172,12 +139,12 @@ def measure(folder: Path, cell: Cell) -> dict[str, Any]:
         memory = LatentMemory(cell.slots, CLASSES, shape, greatest, bits=cell.bits, seed=cell.seed)
         fresh, stored = minibatch(cell.images, cell.slots, cell.batch)
         kept = memory
-        make = lambda schedule: _Replay(firmware, schedule, kept, stored)  # noqa: E731
+        make = lambda schedule: Replay(firmware, schedule, kept, stored)  # noqa: E731
     else:
-        kind = {"naive": _Naive, "joint": _Joint}[cell.way]
+        kind = {"naive": FineTune, "joint": Joint}[cell.way]
         make = lambda schedule: kind(firmware, schedule)  # noqa: E731
     schedule = Schedule(epochs=cell.epochs, lr=cell.lr, batch=fresh, seed=cell.seed)
-    outcome = run(scenario, make(schedule))
+    outcome = run(scenario, make(schedule), known=1)
     sizes = np.array([len(e.test) for e in scenario.experiences], float)
     return outcome.as_json() | {
         "accuracy_of_all": float(outcome.accuracy[-1] @ sizes / sizes.sum()),

@@ -10,6 +10,7 @@ from acclimate.learn.protocol.gradient import (
     Replay,
     Schedule,
 )
+from acclimate.learn.protocol.heads import Streaming
 from acclimate.learn.protocol.latent import LatentMemory, minibatch
 from acclimate.learn.protocol.outcome import Outcome, Price
 from acclimate.learn.protocol.run import Strategy, run
@@ -39,6 +40,7 @@ __all__ = [
     "Scenario",
     "Schedule",
     "Strategy",
+    "Streaming",
     "class_incremental",
     "domain_incremental",
     "groups_of",
