@@ -38,9 +38,14 @@ from acclimate.learn.protocol import (
 K = len(CLASSES)
 WAYS = (
     "naive fine-tuning", "EWC", "LwF", "replay, 8 bits", "nearest class mean", "streaming LDA",
-    "TinyOL", "TinyRCE", "all samples kept (bound)",
+    "TinyOL", "TinyRCE", "all samples kept",
 )  # fmt: skip
 SLOTS, NEURONS = 120, 300
+
+
+# Rates of 0.01 to 0.2, 2 to 10 epochs, strengths of EWC from 1 to 3,000 and of LwF from 1 to 10
+# were compared on the speakers of fold 2, seed 100: replay is at its best within a point at these
+# values, and no strength of EWC or LwF gains a point over naive fine-tuning.
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,7 @@ def strategy_of(cell: Cell, last: nn.Linear, known: Labelled) -> Strategy:
         memory = LatentMemory(SLOTS, K, (n,), greatest, seed=cell.seed, in_c=True)
         # As many of each old class as of a new one, in the mean.
         return Replay(_compiled(last), schedule, memory, replayed=3 * cell.batch)
-    kind = {"naive fine-tuning": FineTune, "all samples kept (bound)": Joint}[cell.way]
+    kind = {"naive fine-tuning": FineTune, "all samples kept": Joint}[cell.way]
     return kind(_compiled(last), schedule)
 
 

@@ -163,8 +163,11 @@ def cost(folder: Path, cell: Cell) -> dict[str, Any]:
     found: dict[str, Any] = {"fresh": fresh, "stored": stored, "elements": train.x[0].size}
     for chip in CHIPS:
         learns = compiled(tail, train.x, chip)
-        example = (torch.zeros(1, 3, 32, 32), torch.zeros(1, dtype=torch.long))
-        sees = ac.compile(front, example=example, target=chip, name="front", entries=("predict",))
+        image = torch.zeros(1, 3, 32, 32)
+        sees = ac.compile(
+            front, example=(image, front(image)), loss="mse", target=chip, name="front",
+            entries=("predict",),
+        )  # fmt: skip
 
         def cycles(firmware: Firmware, name: str) -> int:
             entry = firmware.program.entries[name]
