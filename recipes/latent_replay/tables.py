@@ -69,7 +69,7 @@ def bits_section(results: Results, split: str, slots: int) -> Section:
         )
         for b in bits
     ]
-    ways.append(("all samples kept (bound)", {"way": "joint"}))
+    ways.append(("all samples kept", {"way": "joint"}))
     for name, wanted in ways:
         wanted = {"split": split, **wanted}
         right = values(results, "accuracy_of_all", **wanted)
