@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import nn
 
 import acclimate as ac
 from acclimate import errors
+from acclimate.models.resnet8 import ResNet8
 from acclimate.simulate import HostDevice, host
 
 X, Y = torch.randn(1, 6), torch.tensor([2])
@@ -222,3 +224,18 @@ def test_processes_build_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert len(set(outputs)) == 1
     assert len(list((tmp_path / "host").glob("*.so"))) == 1
     assert not list((tmp_path / "host").glob(".*"))
+
+
+@pytest.mark.parametrize("part", ["model", "example", "both"])
+def test_channels_last_is_the_same_program(part: str) -> None:
+    torch.manual_seed(0)
+    model = ResNet8(filters=4).eval()
+    x, y = torch.rand(1, 3, 16, 16), torch.tensor([1])
+    plain = ac.compile(copy.deepcopy(model), example=(x, y), name="net")
+    if part != "example":
+        model = model.to(memory_format=torch.channels_last)
+    if part != "model":
+        x = x.to(memory_format=torch.channels_last)
+    firmware = ac.compile(model, example=(x, y), name="net")
+    assert firmware.sources() == plain.sources()
+    assert part == "example" or not model.conv1.weight.is_contiguous()  # it is as it was

@@ -10,7 +10,10 @@ from torch import nn
 
 import acclimate as ac
 from acclimate.data.clips import F32
+from acclimate.device.centroids.meaning import Centroids
+from acclimate.device.rce.meaning import Settings as RceSettings
 from acclimate.errors import BadOption
+from acclimate.learn.forward import CentroidHead, RceHead, SldaHead, TinyOlHead
 from acclimate.learn.protocol import (
     Distilled,
     Experience,
@@ -18,11 +21,13 @@ from acclimate.learn.protocol import (
     Joint,
     Kind,
     Labelled,
+    LatentMemory,
     Outcome,
     Price,
     Regularized,
     Replay,
     Schedule,
+    Streaming,
     class_incremental,
     domain_incremental,
     groups_of,
@@ -228,3 +233,69 @@ def test_one_step_on_the_cluster() -> None:
                 other.device.weights[parameter], value, rtol=1e-3, atol=1e-5, err_msg=name
             )
         assert other.price().energy_mj is not None and other.price().energy_mj > 0
+
+
+HEADS = {
+    "centroids": lambda: CentroidHead(WIDTH, CLASSES),
+    "slda": lambda: SldaHead(WIDTH, CLASSES),
+    "tinyol": lambda: TinyOlHead(WIDTH, CLASSES, 0.1),
+    "rce": lambda: RceHead(RceSettings(), WIDTH, 60),
+}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_streaming_heads_learn_each_sample_once(name: str) -> None:
+    strategy = Streaming(HEADS[name](), CLASSES, extractor_bytes=1000)
+    outcome = run(SCENARIO, strategy)
+    assert outcome.before.tolist() == [0.5, 0.0, 0.0]  # all scores are equal: class 0
+    assert outcome.learning_accuracy > 0.9
+    assert outcome.price.calls == {"learn": len(TRAIN)}
+    assert outcome.price.ram_bytes == 1000 + strategy.head.size_bytes > 1000 + 4 * WIDTH
+    if name != "tinyol":  # gradients forget
+        assert outcome.average_accuracy > 0.9
+
+
+def test_streaming_heads_are_the_meaning_of_their_modules() -> None:
+    head, meaning = CentroidHead(WIDTH, CLASSES), Centroids(WIDTH, CLASSES)
+    strategy = Streaming(head, CLASSES)
+    outcome = run(SCENARIO, strategy)
+    for x, y in zip(TRAIN.x, TRAIN.y, strict=True):
+        meaning.learn(x, int(y))
+    answers = np.array([meaning.classify(x)[1] for x in TEST.x])
+    assert np.array_equal(strategy.scores(TEST.x).argmax(1), answers)
+    sizes = np.array([len(e.test) for e in SCENARIO.experiences])
+    assert outcome.accuracy[-1] @ sizes / sizes.sum() == pytest.approx((answers == TEST.y).mean())
+
+
+def test_features_of_a_frozen_extractor_come_before_the_head() -> None:
+    seen = []
+
+    def features(x: F32) -> F32:
+        seen.append(len(x))
+        return x[:, :5]
+
+    outcome = run(SCENARIO, Streaming(SldaHead(5, CLASSES), CLASSES, features))
+    assert seen[0] == len(SCENARIO.experiences[0].train) and outcome.average_accuracy > 0.5
+
+
+@pytest.mark.parametrize("kind", [FineTune, Replay, Joint, Regularized])
+def test_what_is_known_is_kept_and_not_learned(kind: type[FineTune]) -> None:
+    schedule = Schedule(epochs=1, lr=0.05, batch=2)
+    regularizer = ac.EWC(10.0) if kind is Regularized else None
+    made = firmware(entries=SUMS, regularizer=regularizer)
+    more = (LatentMemory(12, CLASSES, (WIDTH,), 4.0),) if kind is Replay else ()
+    strategy = kind(made, schedule, *more)
+    before = {name: array.copy() for name, array in strategy.device.weights.items()}
+    strategy.keep(SCENARIO.experiences[0])
+    assert strategy.calls["accumulate"] == 0
+    for name, array in strategy.device.weights.items():
+        assert np.array_equal(array, before[name])
+    if kind is Replay:
+        assert len(more[0]) == 12 and strategy.kept_bytes() == 12 * WIDTH
+    if kind is Joint:
+        assert strategy.kept_bytes() > 0
+    if kind is Regularized:
+        assert strategy.calls["importance"] == len(SCENARIO.experiences[0].train)
+    outcome = run(SCENARIO, kind(made, schedule, *more), known=1)
+    learned = sum(len(e.train) for e in SCENARIO.experiences[1:])
+    assert outcome.price.calls["accumulate"] >= learned

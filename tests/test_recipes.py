@@ -74,3 +74,42 @@ def test_tinyrce_on_its_smallest_data(tmp_path: Path) -> None:
     assert float(rows["RCE, near"]) >= 90.0
     again = run("tinyrce", *small, "--print")
     assert again.stdout == first.stdout
+
+
+def test_latent_replay_goes_on_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ACCLIMATE_DATA", raising=False)
+    small = ("--quick", "--out", str(tmp_path))
+    first = run("latent_replay", *small)
+    assert first.returncode == 0, first.stderr
+    assert "patterns made on this machine" in first.stdout and "replay, 8 bits" in first.stdout
+    line = next(at for at in first.stdout.splitlines() if at.startswith("replay, 7 bits"))
+    assert line.endswith(f"{60 * 64 * 7 // 8:,}"), "slots, numbers of a latent, bits"
+    cells = {path: path.stat().st_mtime_ns for path in (tmp_path / "cells").iterdir()}
+    (network,) = (tmp_path / "networks").iterdir()
+    again = run("latent_replay", *small, "--print")
+    assert again.stdout == first.stdout
+    assert {path: path.stat().st_mtime_ns for path in cells} == cells, "nothing is measured twice"
+    assert network.suffix == ".safetensors"
+
+
+def test_latent_replay_prints_nothing_that_was_not_measured(tmp_path: Path) -> None:
+    result = run("latent_replay", "--print", "--out", str(tmp_path))
+    assert result.returncode == 1
+    assert "without --print" in result.stderr
+
+
+@pytest.mark.usefixtures("without_recordings")
+def test_class_incremental_kws_goes_on_where_it_was(tmp_path: Path) -> None:
+    small = ("--quick", "--out", str(tmp_path))
+    first = run("class_incremental_kws", *small)
+    assert first.returncode == 0, first.stderr
+    assert "streaming LDA" in first.stdout and "replay, 8 bits" in first.stdout
+    assert "seeds: 0" in first.stdout and "espeak" in first.stdout
+    cells = {path: path.stat().st_mtime_ns for path in (tmp_path / "cells").iterdir()}
+    again = run("class_incremental_kws", *small)
+    assert again.stdout == first.stdout
+    assert {path: path.stat().st_mtime_ns for path in cells} == cells, "nothing is measured twice"
+    nothing = run("class_incremental_kws", "--print", "--out", str(tmp_path / "other"))
+    assert nothing.returncode == 1 and "without --print" in nothing.stderr

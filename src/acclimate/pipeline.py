@@ -96,7 +96,7 @@ class Job:
         inputs, wanted = capture.split_example(self.example)
         data = (*inputs, *(wanted if isinstance(wanted, tuple) else (wanted,)))
         chosen = self.update.choose(self.model, inputs) if self.update else Update(self.model)
-        model = chosen.model
+        model = capture.in_c_order(chosen.model)
         learns = bool(set(self.entries) - {"predict"})
         if not tried:
             capture.check_model(model, criterion, inputs, wanted, learns)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """nn.Module + loss -> one joint graph of forward, loss and backward."""
 
-from acclimate.capture.check import check_model, split_example
+from acclimate.capture.check import check_model, in_c_order, split_example
 from acclimate.capture.export import Forward, Slot, export
 from acclimate.capture.fold import fold_batch_norm
 from acclimate.capture.joint import Joint, trace_joint, trace_predict
@@ -22,6 +22,7 @@ __all__ = [
     "export",
     "find_loss",
     "fold_batch_norm",
+    "in_c_order",
     "split_example",
     "trace_joint",
     "trace_predict",

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -40,9 +41,27 @@ def split_example(example: Any) -> tuple[tuple[Tensor, ...], Any]:
         *(("target", t) for t in targets),
     ]:
         _check_tensor(name, tensor)
-    # Copies: torch.export takes one tensor that is given twice, as in (x, x), for one input.
-    copies = tuple(tensor.detach().clone() for tensor in inputs)
-    return copies, tuple(t.clone() for t in target) if isinstance(target, tuple) else target.clone()
+    # Copies: torch.export takes one tensor that is given twice, as in (x, x), for one input. In the
+    # order that C has: strides of channels_last would go into the graph.
+    copies = tuple(_copy(tensor.detach()) for tensor in inputs)
+    return copies, tuple(map(_copy, target)) if isinstance(target, tuple) else _copy(target)
+
+
+def _copy(tensor: Tensor) -> Tensor:
+    return tensor.clone(memory_format=torch.contiguous_format)
+
+
+def in_c_order(model: nn.Module) -> nn.Module:
+    """The model, or a copy of it if some of its tensors have the strides of channels_last.
+
+    C has one order, and activations inherit that of the weights: it would go into the graph.
+    """
+    if all(t.is_contiguous() for t in (*model.parameters(), *model.buffers())):
+        return model
+    model = copy.deepcopy(model)
+    for tensor in (*model.parameters(), *model.buffers()):
+        tensor.data = tensor.data.contiguous()
+    return model
 
 
 def _check_tensor(name: str, tensor: Any) -> None:

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from acclimate.errors import DoesNotFit, NoSchedule
-from acclimate.estimate import call_cost
+from acclimate.estimate import call_cost, entry_cycles
 from acclimate.fit.room import (
     ALIGN_BYTES,
     PORT_BYTES,
@@ -30,6 +30,7 @@ from acclimate.wanted import Wanted
 _EARLY_SHARES = (1.0, 0.9, 0.8)  # of the room for copies that begin early: packing leaves holes
 _ATTEMPTS = 4  # at an arena that leaves room for the code of its tiles
 _CODE_BYTES = 1700  # of a call in tiles, before they are known: of the step of MobileNet
+_NOTHING_SAVED = 2  # stages: the order of the calls, and tiles
 _CODE_MARGIN_BYTES = 3072  # by which the estimate of code may be too small
 
 
@@ -62,10 +63,40 @@ def fit_tiles(ordered: Stage, wanted: Wanted, room: int) -> tuple[list[Stage], P
     saving = wanted.saving
     pages = saving.page == "auto" and wanted.target.l3 is not None
     if saving.optional and (saving.recompute == "auto" or pages):
-        return _fit_both(ordered, wanted, room)
+        return _fit_saving(ordered, wanted, room)
     stages = [ordered, *saved(ordered.program, wanted)]
     tiled = _streamed(prune(stages[-1].program), wanted, room)
     return [*stages, tiled.stage], _put(tiled, wanted)
+
+
+def _fit_saving(ordered: Stage, wanted: Wanted, room: int) -> tuple[list[Stage], Plan]:
+    """The cheaper of saving in both ways and of pages alone, where both ways are allowed.
+
+    What is saved is chosen before code and tiles are known. Calls that are made again need more of
+    both than copies do, so pages alone may fit, or be faster, where the two together are not. A
+    survey compares the ways itself.
+    """
+    ways = [wanted]
+    if wanted.saving.recompute == "auto" and wanted.saving.page == "auto" and wanted.target.l3:
+        ways.append(replace(wanted, saving=replace(wanted.saving, recompute="never")))
+    found: list[tuple[list[Stage], Plan]] = []
+    for way in ways:
+        try:
+            stages, placed = _fit_both(ordered, way, room)
+        except NoSchedule:
+            if way is ways[-1] and not found:
+                raise
+            continue
+        found.append((stages, placed))
+        if wanted.costs_only or len(stages) == _NOTHING_SAVED:
+            break
+
+    def cycles(fitted: tuple[list[Stage], Plan]) -> int:
+        stages, placed = fitted
+        program, target = stages[-1].program, wanted.target
+        return sum(entry_cycles(program, e, placed, target) for e in program.entries.values())
+
+    return min(found, key=cycles)
 
 
 def _fit_both(ordered: Stage, wanted: Wanted, room: int) -> tuple[list[Stage], Plan]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from dataclasses import asdict
 from functools import cache
 from typing import Any, Protocol
@@ -30,8 +31,17 @@ def _checked(status: int, what: str) -> int:
     return status
 
 
+def _bytes(*parts: Any) -> int:
+    """RAM of structs and arrays."""
+    return sum(x.nbytes if isinstance(x, np.ndarray) else ctypes.sizeof(x) for x in parts)
+
+
 class Head(Protocol):
     """A classifier of feature vectors that learns one sample after the other."""
+
+    @property
+    def size_bytes(self) -> int:
+        """RAM of its state and its memory."""
 
     def learn(self, x: F32, labels: Labels) -> None:
         """Learns x[N,n] in this order, each once."""
@@ -85,6 +95,11 @@ class RceHead:
         return self.judged(x)[0]
 
     @property
+    def size_bytes(self) -> int:
+        """RAM of its state and its memory."""
+        return _bytes(self.state, self._centres, self._neurons)
+
+    @property
     def neurons(self) -> int:
         """Neurons now."""
         return int(self.state.count)
@@ -104,6 +119,11 @@ class CentroidHead:
         self._memory = np.zeros(classes * n, np.float32), np.zeros(classes, np.uint32)
         arguments = (self._state, n, *self._memory, classes, 0.0)
         _checked(c.ac_centroids_start(*arguments), "centroids")
+
+    @property
+    def size_bytes(self) -> int:
+        """RAM of its state and its memory."""
+        return _bytes(self._state, *self._memory)
 
     def learn(self, x: F32, labels: Labels) -> None:
         """Learns x[N,n] in this order, each once."""
@@ -129,6 +149,11 @@ class _Answering:
         self._state = c.new(f"ac_{name}")
         count = getattr(c, f"ac_{name}_floats")(n, classes)
         self._memory, self._label = np.zeros(count, np.float32), np.zeros(1, np.int32)
+
+    @property
+    def size_bytes(self) -> int:
+        """RAM of its state and its memory."""
+        return _bytes(self._state, self._memory)
 
     def answers(self, x: F32) -> Labels:
         """Classes [N] of x[N,n]."""

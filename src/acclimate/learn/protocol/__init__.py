@@ -10,6 +10,8 @@ from acclimate.learn.protocol.gradient import (
     Replay,
     Schedule,
 )
+from acclimate.learn.protocol.heads import Streaming
+from acclimate.learn.protocol.latent import LatentMemory, minibatch
 from acclimate.learn.protocol.outcome import Outcome, Price
 from acclimate.learn.protocol.run import Strategy, run
 from acclimate.learn.protocol.scenario import (
@@ -29,6 +31,7 @@ __all__ = [
     "Joint",
     "Kind",
     "Labelled",
+    "LatentMemory",
     "Memory",
     "Outcome",
     "Price",
@@ -37,8 +40,10 @@ __all__ = [
     "Scenario",
     "Schedule",
     "Strategy",
+    "Streaming",
     "class_incremental",
     "domain_incremental",
     "groups_of",
+    "minibatch",
     "run",
 ]

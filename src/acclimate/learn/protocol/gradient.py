@@ -77,6 +77,10 @@ class FineTune:
         for chosen in self._batches(len(experience.train)):
             part = experience.train.take(chosen)
             self.step(part.x, part.y)
+        self.keep(experience)
+
+    def keep(self, experience: Experience) -> None:
+        """Keeps what it wants of an experience that the network knows: nothing."""
 
     def scores(self, x: F32) -> F32:
         """Scores of x[N,...]."""
@@ -184,6 +188,10 @@ class Replay(FineTune):
                 self.step(part.x, part.y)
             else:
                 self.step(np.concatenate([part.x, old.x]), np.concatenate([part.y, old.y]))
+        self.keep(experience)
+
+    def keep(self, experience: Experience) -> None:
+        """Offers the samples of an experience to the memory."""
         for x, y in zip(experience.train.x, experience.train.y, strict=True):
             self.memory.insert(x, int(y))
 
@@ -217,9 +225,8 @@ class Regularized(FineTune):
                 hint="ac.compile(..., regularizer=ac.EWC(strength=100))",
             )
 
-    def learn(self, experience: Experience) -> None:
-        """Learns from an experience, then remembers what it needed."""
-        super().learn(experience)
+    def keep(self, experience: Experience) -> None:
+        """Remembers what an experience needed."""
         entries = self.firmware.program.entries
         if "consolidate" in entries:
             self.device.consolidate()
@@ -264,6 +271,10 @@ class Distilled(FineTune):
             self._answers_bytes = max(self._answers_bytes, 4 * len(train) * len(self._old))
         for chosen in self._batches(len(train)):
             self.step(train.x[chosen], train.y[chosen], answers[chosen])
+        self.keep(experience)
+
+    def keep(self, experience: Experience) -> None:
+        """Notes the classes of an experience."""
         self._old = _joined(self._old, experience.classes)
 
     def kept_bytes(self) -> int:
@@ -282,11 +293,15 @@ class Joint(FineTune):
 
     def learn(self, experience: Experience) -> None:
         """Learns from everything so far."""
-        self._all.append(experience.train)
+        self.keep(experience)
         x = np.concatenate([part.x for part in self._all])
         y = np.concatenate([part.y for part in self._all])
         for chosen in self._batches(len(y)):
             self.step(x[chosen], y[chosen])
+
+    def keep(self, experience: Experience) -> None:
+        """Keeps all samples."""
+        self._all.append(experience.train)
 
     def kept_bytes(self) -> int:
         """All samples."""

@@ -20,6 +20,10 @@ class Strategy(Protocol):
         """Learns from `experience.train`; earlier experiences do not come back."""
         ...
 
+    def keep(self, experience: Experience) -> None:
+        """Takes note of an experience that the network knows already, without learning it."""
+        ...
+
     def scores(self, x: F32) -> F32:
         """Scores s[N,classes] of x[N,...]; the highest is the answer."""
         ...
@@ -30,7 +34,11 @@ class Strategy(Protocol):
 
 
 def run(
-    scenario: Scenario, strategy: Strategy, progress: Callable[[str], None] | None = None
+    scenario: Scenario,
+    strategy: Strategy,
+    progress: Callable[[str], None] | None = None,
+    *,
+    known: int = 0,
 ) -> Outcome:
     """Learns the experiences in their order and tests on all of them after each.
 
@@ -38,6 +46,7 @@ def run(
         scenario: what is learned.
         strategy: how.
         progress: called with the name of each experience that was learned and tested.
+        known: that many experiences at the beginning are what the network was pretrained on.
 
     Returns:
         All accuracies. In class-incremental scenarios the answer is the highest score of all
@@ -45,8 +54,8 @@ def run(
     """
     before = _accuracies(scenario, strategy)
     rows = []
-    for experience in scenario.experiences:
-        strategy.learn(experience)
+    for number, experience in enumerate(scenario.experiences):
+        (strategy.keep if number < known else strategy.learn)(experience)
         rows.append(_accuracies(scenario, strategy))
         if progress is not None:
             progress(experience.name)

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""New keywords on a device that knows others: gradients, replay, and streaming heads, side by side.
+
+    python recipes/class_incremental_kws/run.py            # all of it; resumes
+    python recipes/class_incremental_kws/run.py --quick    # one seed, a short training
+    python recipes/class_incremental_kws/run.py --print    # the table of what is there already
+
+DS-CNN-S knows four words, silence and unknown; its layers but the last stay as they are. Speech
+Commands if it is there (`acclimate data get speech-commands`), else a synthesizer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from measure import WAYS, Cell, measure
+from spotter import speech
+from tables import ways_section
+
+from acclimate.errors import AcclimateError, BadOption
+from acclimate.experiment import (
+    CellStore,
+    Experiment,
+    Page,
+    kept_cells,
+    measure_cells,
+    progress_on,
+    save_page,
+)
+
+OUT = Path("build/class_incremental_kws")
+VERSION = 1
+SEEDS = (0, 1, 2)
+
+
+def options() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
+    parser.add_argument("--out", type=Path, default=OUT, help=f"folder, {OUT} by default")
+    parser.add_argument("--quick", action="store_true", help="small: to see that all works")
+    parser.add_argument("--print", action="store_true", help="measure nothing")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Measures, prints, writes the page."""
+    given = options()
+    try:
+        first = Cell(speech().description, WAYS[0])
+        seeds = given.seeds
+        if given.quick:
+            first, seeds = replace(first, training=1, epochs=1), seeds[:1]
+        cells = [replace(first, way=way, seed=seed) for seed in seeds for way in WAYS]
+        experiment = Experiment("ways", VERSION, partial(measure, given.out / "networks"))
+        store = CellStore(given.out / "cells")
+        if given.print:
+            found = kept_cells(experiment, cells, store)
+        else:
+            with progress_on("class-incremental") as advance:
+                found = measure_cells(experiment, cells, store, advance)
+        if not found:
+            raise BadOption(
+                "nothing was measured yet", found=str(given.out), hint="run it without --print"
+            )
+        section = ways_section(found)
+        print(section.tables[0].text(), end="\n\n")
+        about = "A keyword spotter learns new words on the device"
+        path = given.out / "class_incremental_kws.html"
+        save_page(Page("New keywords", about, (section,)), path)
+        print(path)
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    except AcclimateError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

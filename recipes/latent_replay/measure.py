@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cells of the latent replay recipe: one scenario, learned in one way, by the C of the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from network import Training, cut, greatest_of, latents, pretrained
+
+import acclimate as ac
+from acclimate.data.images import CLASSES, Images, small_images
+from acclimate.estimate import entry_cycles
+from acclimate.firmware import Firmware
+from acclimate.learn.protocol import (
+    FineTune,
+    Joint,
+    Labelled,
+    LatentMemory,
+    Replay,
+    Scenario,
+    Schedule,
+    class_incremental,
+    minibatch,
+    run,
+)
+
+CHIPS = ("vega", "gap9")
+MOMENTUM = 0.9
+_HELD_BACK = 100  # training images of each class that rates were chosen with
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One scenario, learned once.
+
+    Attributes:
+        data: description of the images.
+        split: where what learns begins.
+        way: "naive", "replay" or "joint".
+        bits: of a number of a replayed latent; 0 where nothing is replayed.
+        slots: of the memory.
+        seed: of the order of classes, the network, and everything drawn.
+        base: classes that the network knows before.
+        images: of a new class.
+        epochs: over them.
+        pretraining: epochs of the network.
+        lr: of every update.
+        batch: new and replayed samples of an update.
+        judged: "test", or "validation" for choosing rates.
+    """
+
+    data: str
+    split: str
+    way: str
+    bits: int = 0
+    slots: int = 0
+    seed: int = 0
+    base: int = 5
+    images: int = 300
+    epochs: int = 4
+    pretraining: int = 20
+    lr: float = 0.01
+    batch: int = 128
+    judged: str = "test"
+
+
+@lru_cache(maxsize=1)
+def images() -> Images:
+    """Of this machine."""
+    return small_images()
+
+
+def order_of(seed: int) -> tuple[int, ...]:
+    """Classes as they come."""
+    return tuple(int(k) for k in np.random.default_rng([seed, 7]).permutation(CLASSES))
+
+
+@lru_cache(maxsize=2)
+def _scenario(
+    split: str, seed: int, base: int, count: int, pretraining: int, judged: str, folder: Path
+) -> tuple[Scenario, torch.nn.Module, torch.nn.Module, float]:
+    """Latents of all experiences, front, tail, and the largest latent."""
+    found, order = images(), order_of(seed)
+    held_back = min(_HELD_BACK, int((found.y == 0).sum()) // 4)
+    known = tuple(sorted(order[:base]))
+    training = Training(found.description, known, pretraining, held_back, seed)
+    front, tail = cut(pretrained(found, training, folder), split)
+    learned, held = [], []
+    rng = np.random.default_rng([seed, 8])
+    for k in range(CLASSES):
+        every = np.flatnonzero(found.y == k)
+        learned.append(rng.permutation(every[:-held_back])[: None if k in known else count])
+        held.append(every[-held_back:])
+    at = rng.permutation(np.concatenate(learned))
+    train = Labelled(latents(front, found.x[at]), found.y[at])
+    if judged == "test":
+        test = Labelled(latents(front, found.test_x), found.test_y)
+    else:
+        at = np.concatenate(held)
+        test = Labelled(latents(front, found.x[at]), found.y[at])
+    groups = [list(known), *([k] for k in order[base:])]
+    names = dict(enumerate(found.names))
+    scenario = class_incremental(train, test, groups, names=names)
+    return scenario, front, tail, greatest_of(train.of(known).x)
+
+
+def compiled(tail: torch.nn.Module, x: np.ndarray, target: str, lr: float = 0.01) -> Firmware:
+    """The tail as a program that adds up the gradients of single samples."""
+    example = (torch.from_numpy(x[:1]), torch.zeros(1, dtype=torch.long))
+    return ac.compile(
+        tail, example=example, target=target, name="tail", solver_seconds=2.0,
+        optimizer=ac.SGD(lr=lr, momentum=MOMENTUM), entries=("predict", "accumulate", "apply"),
+    )  # fmt: skip
+
+
+def scene(folder: Path, cell: Cell) -> tuple[Scenario, torch.nn.Module, torch.nn.Module, float]:
+    """Of a cell: see `_scenario`."""
+    return _scenario(
+        cell.split, cell.seed, cell.base, cell.images, cell.pretraining, cell.judged, folder
+    )
+
+
+def measure(folder: Path, cell: Cell) -> dict[str, Any]:
+    """Accuracies of a cell, and what it keeps."""
+    scenario, _, tail, greatest = scene(folder, cell)
+    train = scenario.experiences[0].train
+    firmware = compiled(tail, train.x, "host", cell.lr)
+    shape = train.x.shape[1:]
+    fresh = cell.batch
+    make: Callable[[Schedule], FineTune]
+    memory = None
+    if cell.way == "replay":
+        memory = LatentMemory(cell.slots, CLASSES, shape, greatest, bits=cell.bits, seed=cell.seed)
+        fresh, stored = minibatch(cell.images, cell.slots, cell.batch)
+        kept = memory
+        make = lambda schedule: Replay(firmware, schedule, kept, stored)  # noqa: E731
+    else:
+        kind = {"naive": FineTune, "joint": Joint}[cell.way]
+        make = lambda schedule: kind(firmware, schedule)  # noqa: E731
+    schedule = Schedule(epochs=cell.epochs, lr=cell.lr, batch=fresh, seed=cell.seed)
+    outcome = run(scenario, make(schedule), known=1)
+    sizes = np.array([len(e.test) for e in scenario.experiences], float)
+    return outcome.as_json() | {
+        "accuracy_of_all": float(outcome.accuracy[-1] @ sizes / sizes.sum()),
+        "known_before": float(outcome.before[0]),
+        "known_after": float(outcome.accuracy[-1, 0]),
+        "memory_bytes": 0 if memory is None else memory.size_bytes(),
+        "elements": int(np.prod(shape)),
+    }
+
+
+def cost(folder: Path, cell: Cell) -> dict[str, Any]:
+    """Estimates of one update on clusters: front for new samples, tail for all, and the update."""
+    scenario, front, tail, _ = scene(folder, cell)
+    train = scenario.experiences[0].train
+    fresh, stored = minibatch(cell.images, cell.slots, cell.batch)
+    found: dict[str, Any] = {"fresh": fresh, "stored": stored, "elements": train.x[0].size}
+    for chip in CHIPS:
+        learns = compiled(tail, train.x, chip)
+        image = torch.zeros(1, 3, 32, 32)
+        sees = ac.compile(
+            front, example=(image, front(image)), loss="mse", target=chip, name="front",
+            entries=("predict",),
+        )  # fmt: skip
+
+        def cycles(firmware: Firmware, name: str) -> int:
+            entry = firmware.program.entries[name]
+            return entry_cycles(firmware.program, entry, firmware.plan, firmware.target)
+
+        each = cycles(learns, "accumulate")
+        whole = fresh * cycles(sees, "predict") + (fresh + stored) * each + cycles(learns, "apply")
+        clock = learns.target.clock_hz or 1.0
+        uj = learns.target.energy_uj(whole)
+        found[chip] = {
+            "sample_cycles": each,
+            "front_cycles": cycles(sees, "predict"),
+            "update_cycles": whole,
+            "update_ms": 1e3 * whole / clock,
+            "update_mj": None if uj is None else uj / 1e3,
+            "ram_bytes": learns.plan.ram_bytes,
+        }
+    return found

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tables and charts of the latent replay recipe from finished cells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from measure import MOMENTUM, Cell
+
+from acclimate.experiment import (
+    BarChart,
+    Column,
+    Footer,
+    Line,
+    LineChart,
+    Section,
+    Table,
+    Whisker,
+    asked,
+    points,
+    spread,
+)
+
+COMMAND = "python recipes/latent_replay/run.py"
+Results = Mapping[Cell, Mapping[str, Any]]
+PUBLISHED = {
+    8: "-0.3 (3,000 latents)", 7: "up to -5", 32: "0",
+}  # fmt: skip
+_SOURCE = (
+    "published: Ravaglia et al., JETCAS 2021: MobileNetV1 at 128x128 on CORe50, another task; "
+    "change to replay of floats in points"
+)
+
+
+def values(results: Results, key: str, **wanted: Any) -> list[float]:
+    """One value of every seed, of the cells with these settings."""
+    return [
+        result[key]
+        for cell, result in results.items()
+        if all(getattr(cell, name) == value for name, value in wanted.items())
+    ]
+
+
+def _footer(results: Results, notes: Sequence[str] = ()) -> Footer:
+    cell = next(iter(results))
+    seeds = ", ".join(str(n) for n in sorted({c.seed for c in results}))
+    rates = ", ".join(f"{c.lr:g} ({c.split})" for c in {c.split: c for c in results}.values())
+    about = (
+        f"{cell.base} known classes, then one at a time with {cell.images} images; "
+        f"{cell.epochs} epochs, SGD with momentum {MOMENTUM:g}, rates {rates}, updates on "
+        f"{cell.batch} samples; mean [lowest..highest] over seeds, which also draw the order of "
+        "classes",
+    )
+    return Footer(COMMAND, cell.data, seeds, (*about, *notes))
+
+
+def bits_section(results: Results, split: str, slots: int) -> Section:
+    """Every way at one split: accuracy, forgetting, memory; what was asked of the bits."""
+    floats = values(results, "accuracy_of_all", split=split, way="replay", bits=32, slots=slots)
+    rows, bars = [], []
+    bits = sorted({c.bits for c in results if c.way == "replay"}, reverse=True)
+    ways: list[tuple[str, dict[str, Any]]] = [("naive fine-tuning", {"way": "naive"})]
+    ways += [
+        (
+            "replay, floats" if b == 32 else f"replay, {b} bits",
+            {"way": "replay", "bits": b, "slots": slots},
+        )
+        for b in bits
+    ]
+    ways.append(("all samples kept", {"way": "joint"}))
+    for name, wanted in ways:
+        wanted = {"split": split, **wanted}
+        right = values(results, "accuracy_of_all", **wanted)
+        if not right:
+            continue
+        gaps = [a - b for a, b in zip(right, floats, strict=False)] if floats else []
+        of_bits = wanted.get("bits", 0)
+        bound = {8: -0.5, 7: -5.0}.get(of_bits)
+        verdict = "" if bound is None or not gaps else asked(100 * fmean(gaps), bound)
+        kept = values(results, "memory_bytes", **wanted)[0]
+        rows.append((
+            name, spread([100 * v for v in right]), points(gaps) if gaps and of_bits else "",
+            PUBLISHED.get(of_bits, ""), "" if bound is None else f">= {bound:+.1f}", verdict,
+            spread([100 * v for v in values(results, "forgetting", **wanted)]),
+            f"{kept:,.0f}" if kept else "",
+        ))  # fmt: skip
+        bars.append(Whisker.of(name, [100 * v for v in right]))
+    columns = (
+        Column("way", "l"), Column("accuracy, all classes %"), Column("to floats, points"),
+        Column("published"), Column("asked"), Column("verdict", "l"), Column("forgetting, points"),
+        Column("memory B"),
+    )  # fmt: skip
+    title = f"Learned from {split} on, {slots} latents"
+    table = Table(title, columns, tuple(rows), _footer(results, (_SOURCE,)))
+    return Section(title, (), (table,), (BarChart(f"{title}: accuracy", tuple(bars)),))
+
+
+def slots_section(results: Results, split: str) -> Section:
+    """Accuracy against the number of latents, by bits."""
+    lines, rows = [], []
+    for bits in sorted({c.bits for c in results if c.way == "replay"}, reverse=True):
+        found = []
+        for slots in sorted({c.slots for c in results if c.way == "replay" and c.split == split}):
+            wanted = {"split": split, "way": "replay", "bits": bits, "slots": slots}
+            right = [100 * v for v in values(results, "accuracy_of_all", **wanted)]
+            if right:
+                found.append((float(slots), tuple(right)))
+                size = values(results, "memory_bytes", **wanted)[0]
+                name = "floats" if bits == 32 else f"{bits} bits"
+                rows.append((name, f"{slots:,}", f"{size:,.0f}", spread(right)))
+        if len(found) > 1:
+            lines.append(Line("floats" if bits == 32 else f"{bits} bits", tuple(found)))
+    columns = (Column("numbers", "l"), Column("latents"), Column("memory B"),
+               Column("accuracy, all classes %"))  # fmt: skip
+    title = f"How many latents, from {split} on"
+    table = Table(title, columns, tuple(rows), _footer(results))
+    charts = (LineChart(title, "latents", tuple(lines), "%", logarithmic=True),) if lines else ()
+    return Section(title, (), (table,), (), charts)
+
+
+def split_section(results: Results, costs: Results) -> Section:
+    """What it takes to learn more of the network."""
+    rows = []
+    for cell, cost in costs.items():
+        right = values(
+            results, "accuracy_of_all", split=cell.split, way="replay", bits=8, slots=cell.slots
+        )
+        kept = cell.slots * cost["elements"]
+        for chip in ("vega", "gap9"):
+            at = cost[chip]
+            mj = "" if at["update_mj"] is None else f"{at['update_mj']:.2f}"
+            rows.append((
+                cell.split, chip, spread([100 * v for v in right]), f"{cost['elements']:,}",
+                f"{kept:,}", f"{at['ram_bytes']:,}", f"{at['front_cycles']:,}",
+                f"{at['sample_cycles']:,}", f"{at['update_ms']:.1f}", mj,
+            ))  # fmt: skip
+    columns = (
+        Column("learned from", "l"), Column("chip", "l"), Column("accuracy, 8 bits %"),
+        Column("numbers of a latent"), Column("memory B, 8 bits"), Column("RAM of the tail B"),
+        Column("front, cycles"), Column("tail, cycles a sample"), Column("ms an update"),
+        Column("mJ an update"),
+    )  # fmt: skip
+    fresh, stored = next(iter(costs.values()))["fresh"], next(iter(costs.values()))["stored"]
+    notes = (
+        f"cycles, ms and mJ are estimates; an update: {fresh} new samples through front and tail, "
+        f"{stored} latents through the tail",
+        "published shape (arXiv:2007.13631, CORe50): last layer 58 %, part 72.5 %, all 77.3 %; "
+        "0.9 s, 1.5 h and 5 h for a new class",
+    )
+    title = "What learning more of the network takes"
+    return Section(title, (), (Table(title, columns, tuple(rows), _footer(results, notes)),))
