@@ -14,6 +14,7 @@ import acclimate as ac
 from acclimate.device.replay.meaning import CBRS, ECBRS, RESERVOIR
 from acclimate.errors import BadOption
 from acclimate.learn.protocol import (
+    CwrReplay,
     Labelled,
     LatentMemory,
     Replay,
@@ -105,3 +106,74 @@ def test_a_scenario_with_latents_forgets_less_and_is_the_same_in_c() -> None:
         assert outcomes[-1].price.ram_bytes == firmware.plan.ram_bytes + 40 * -(-6 * 6 // 8)
     assert np.array_equal(outcomes[0].accuracy, outcomes[1].accuracy)
     assert outcomes[0].average_accuracy > 0.9 and outcomes[0].forgetting < 0.2
+
+
+class Head(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(6, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc1(x)
+
+
+def consolidated(
+    kept: np.ndarray, rows: np.ndarray, past: np.ndarray, now: np.ndarray
+) -> np.ndarray:
+    """The formulas of the source, row by row."""
+    out, seen = kept.copy(), [k for k in range(len(now)) if now[k]]
+    mean = np.mean([rows[k] for k in seen])
+    for k in seen:
+        w = rows[k] - mean
+        r = np.sqrt(past[k] / now[k])
+        out[k] = w if past[k] == 0 else (kept[k] * r + w) / (r + 1)
+    return out
+
+
+def test_cwr_consolidates_the_rows_of_the_classes_it_sees() -> None:
+    torch.manual_seed(0)
+    firmware = ac.compile(
+        Head(), example=(torch.zeros(1, 6), torch.tensor([0])), name="tail",
+        entries=("predict", "accumulate", "apply"),
+    )  # fmt: skip
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(4), [10, 14, 6, 8])
+    x = rng.uniform(0, 2, (len(y), 6)).astype(np.float32)
+    scenario = class_incremental(Labelled(x, y), Labelled(x, y), [[0, 1], [2], [3]])
+    memory = LatentMemory(12, 4, (6,), 2.0)
+    strategy = CwrReplay(firmware, Schedule(epochs=2, lr=0.1, batch=2), memory)
+    head = strategy.device.weights
+
+    def rows() -> np.ndarray:
+        return np.concatenate([head["fc1.weight"], head["fc1.bias"][:, None]], 1)
+
+    kept, past = np.zeros((4, 7)), np.zeros(4)
+    step, before = strategy.step, {}
+
+    def watched(*data: np.ndarray) -> float:
+        before.setdefault("first", rows().copy())
+        loss = step(*data)
+        before["last"] = rows().copy()
+        return loss
+
+    strategy.step = watched  # type: ignore[method-assign]
+    for number, experience in enumerate(scenario.experiences):
+        before.clear()
+        now = np.bincount([*experience.train.y, *memory.replay.labels], minlength=4)
+        initial = rows().copy()
+        (strategy.learn if number else strategy.keep)(experience)
+        if number:
+            assert np.allclose(before["first"], np.where(now[:, None] > 0, kept, 0), atol=1e-6)
+        kept = consolidated(kept, before.get("last", initial), past, now)
+        past += now
+        assert np.allclose(rows(), kept, atol=1e-6), "the consolidated head answers"
+    assert strategy.kept_bytes() == memory.size_bytes() + 4 * (4 * 7 + 4)
+
+
+def test_cwr_wants_a_layer_that_learns() -> None:
+    firmware = ac.compile(
+        Head(), example=(torch.zeros(1, 6), torch.tensor([0])), name="tail",
+        entries=("predict", "accumulate", "apply"),
+    )  # fmt: skip
+    with pytest.raises(BadOption, match="no layer 'head'"):
+        CwrReplay(firmware, Schedule(), LatentMemory(4, 4, (6,), 1.0), head="head")

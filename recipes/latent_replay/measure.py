@@ -18,6 +18,7 @@ from acclimate.data.images import CLASSES, Images, small_images
 from acclimate.estimate import entry_cycles
 from acclimate.firmware import Firmware
 from acclimate.learn.protocol import (
+    CwrReplay,
     FineTune,
     Joint,
     Labelled,
@@ -42,7 +43,7 @@ class Cell:
     Attributes:
         data: description of the images.
         split: where what learns begins.
-        way: "naive", "replay" or "joint".
+        way: "naive", "replay", "cwr" or "joint".
         bits: of a number of a replayed latent; 0 where nothing is replayed.
         slots: of the memory.
         seed: of the order of classes, the network, and everything drawn.
@@ -135,11 +136,12 @@ def measure(folder: Path, cell: Cell) -> dict[str, Any]:
     fresh = cell.batch
     make: Callable[[Schedule], FineTune]
     memory = None
-    if cell.way == "replay":
+    if cell.way in ("replay", "cwr"):
         memory = LatentMemory(cell.slots, CLASSES, shape, greatest, bits=cell.bits, seed=cell.seed)
         fresh, stored = minibatch(cell.images, cell.slots, cell.batch)
         kept = memory
-        make = lambda schedule: Replay(firmware, schedule, kept, stored)  # noqa: E731
+        head = CwrReplay if cell.way == "cwr" else Replay
+        make = lambda schedule: head(firmware, schedule, kept, stored)  # noqa: E731
     else:
         kind = {"naive": FineTune, "joint": Joint}[cell.way]
         make = lambda schedule: kind(firmware, schedule)  # noqa: E731

@@ -71,6 +71,7 @@ def cells_of(given: argparse.Namespace) -> tuple[list[Cell], list[Cell]]:
         for seed in given.seeds[:1] if given.quick else given.seeds:
             one = replace(first, seed=seed)
             cells += [one, replace(one, way="joint")]
+            cells.append(replace(one, way="cwr", bits=8, slots=slots))
             counts = (slots, *(() if given.quick else _FEW))
             cells += [
                 replace(one, way="replay", bits=bits, slots=n)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One protocol for learning that goes on: scenarios, strategies, metrics."""
 
+from acclimate.learn.protocol.cwr import CwrReplay
 from acclimate.learn.protocol.gradient import (
     Distilled,
     FineTune,
@@ -25,6 +26,7 @@ from acclimate.learn.protocol.scenario import (
 )
 
 __all__ = [
+    "CwrReplay",
     "Distilled",
     "Experience",
     "FineTune",
