@@ -11,7 +11,10 @@ from torch import nn
 import acclimate as ac
 from acclimate.data.clips import F32
 from acclimate.device.centroids.meaning import Centroids
+from acclimate.device.rce.meaning import Rce
 from acclimate.device.rce.meaning import Settings as RceSettings
+from acclimate.device.slda.meaning import Slda
+from acclimate.device.tinyol.meaning import TinyOl
 from acclimate.errors import BadOption
 from acclimate.learn.forward import CentroidHead, RceHead, SldaHead, TinyOlHead
 from acclimate.learn.protocol import (
@@ -255,13 +258,38 @@ def test_streaming_heads_learn_each_sample_once(name: str) -> None:
         assert outcome.average_accuracy > 0.9
 
 
-def test_streaming_heads_are_the_meaning_of_their_modules() -> None:
-    head, meaning = CentroidHead(WIDTH, CLASSES), Centroids(WIDTH, CLASSES)
-    strategy = Streaming(head, CLASSES)
+def answers_by_meaning(name: str) -> np.ndarray:
+    """Of the test samples, after the experiences of the scenario in NumPy."""
+    stream = [
+        (x, int(y)) for e in SCENARIO.experiences for x, y in zip(e.train.x, e.train.y, strict=True)
+    ]
+    if name == "rce":
+        rce = Rce(RceSettings(), WIDTH, 60)
+        for part in learned:
+            rce.fit(part.x, part.y.tolist(), 1)
+        return np.array([rce.classify(x).label for x in TEST.x])
+    if name == "slda":
+        slda = Slda(WIDTH, CLASSES, 0.05)
+        for x, y in stream:
+            slda.learn(x, y)
+        return slda.scores(TEST.x).argmax(1)
+    if name == "tinyol":
+        tinyol = TinyOl(WIDTH, CLASSES)
+        tinyol.standardise(np.zeros(WIDTH), np.ones(WIDTH))
+        for x, y in stream:
+            tinyol.learn(x, y, 0.1)
+        return np.array([tinyol.classify(x)[1] for x in TEST.x])
+    centroids = Centroids(WIDTH, CLASSES)
+    for x, y in stream:
+        centroids.learn(x, y)
+    return np.array([centroids.classify(x)[1] for x in TEST.x])
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_streaming_heads_are_the_meaning_of_their_modules(name: str) -> None:
+    strategy = Streaming(HEADS[name](), CLASSES)
     outcome = run(SCENARIO, strategy)
-    for x, y in zip(TRAIN.x, TRAIN.y, strict=True):
-        meaning.learn(x, int(y))
-    answers = np.array([meaning.classify(x)[1] for x in TEST.x])
+    answers = answers_by_meaning(name)
     assert np.array_equal(strategy.scores(TEST.x).argmax(1), answers)
     sizes = np.array([len(e.test) for e in SCENARIO.experiences])
     assert outcome.accuracy[-1] @ sizes / sizes.sum() == pytest.approx((answers == TEST.y).mean())

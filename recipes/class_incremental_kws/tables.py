@@ -44,7 +44,7 @@ def ways_section(results: Results) -> Section:
         "before); six words come two at a time; speakers of test utterances were never heard",
         f"gradients: last layer, {first.epochs} epochs, plain SGD, lr {first.lr:g}, {first.batch} "
         f"new utterances an update, EWC {first.strength:g}, LwF {first.alpha:g}, {SLOTS} latents; "
-        "heads: each utterance once",
+        "heads: each utterance once, default settings, features standardised on known classes",
         "RAM of the head and of what it keeps, beside the frozen layers, which all share; with "
         "them an energy would be that of the frozen layers, so none is given per way",
         "mean [lowest..highest] over seeds, which also draw the order of words",
@@ -58,3 +58,24 @@ def ways_section(results: Results) -> Section:
     title = "New keywords two at a time"
     table = Table(title, columns, tuple(rows), Footer(COMMAND, first.data, seeds, notes))
     return Section(title, (), (table,), (BarChart(f"{title}: accuracy, all classes", tuple(bars)),))
+
+
+def tuning_section(results: Results) -> Section:
+    """Settings side by side."""
+    rows = [
+        (
+            cell.way, f"{cell.lr:g}", str(cell.epochs),
+            f"{cell.strength:g}" if cell.way == "EWC" else "",
+            f"{cell.alpha:g}" if cell.way == "LwF" else "",
+            f"{100 * result['accuracy_of_all']:.1f}", f"{100 * result['forgetting']:.1f}",
+        )
+        for cell, result in results.items()
+    ]  # fmt: skip
+    columns = (
+        Column("way", "l"), Column("rate"), Column("epochs"), Column("strength"), Column("alpha"),
+        Column("accuracy, all classes %"), Column("forgetting, points"),
+    )  # fmt: skip
+    first = next(iter(results))
+    notes = ("speakers of fold 2, which the other tables do not use",)
+    footer = Footer(f"{COMMAND} --tune", first.data, str(first.seed), notes)
+    return Section("Settings", (), (Table("Settings", columns, tuple(rows), footer),))

@@ -152,3 +152,17 @@ def split_section(results: Results, costs: Results) -> Section:
     )
     title = "What learning more of the network takes"
     return Section(title, (), (Table(title, columns, tuple(rows), _footer(results, notes)),))
+
+
+def rates_section(results: Results) -> Section:
+    """Rates side by side, judged by images held back from training."""
+    rows = [
+        (c.split, f"{c.lr:g}", f"{100 * r['accuracy_of_all']:.1f}", f"{100 * r['forgetting']:.1f}")
+        for c, r in results.items()
+    ]
+    columns = (Column("learned from", "l"), Column("rate"), Column("accuracy, all classes %"),
+               Column("forgetting, points"))  # fmt: skip
+    first = next(iter(results))
+    notes = ("replay of floats, judged by images held back from training",)
+    footer = Footer(f"{COMMAND} --tune", first.data, str(first.seed), notes)
+    return Section("Rates", (), (Table("Rates", columns, tuple(rows), footer),))

@@ -191,6 +191,11 @@ class TinyOlHead(_Answering):
         same = np.zeros(n, np.float32), np.ones(n, np.float32)
         _checked(_library().ac_tinyol_standardise(self._state, *same), "tinyol")
 
+    @property
+    def size_bytes(self) -> int:
+        """RAM of its state and its memory."""
+        return super().size_bytes + self._labels.nbytes
+
     def learn(self, x: F32, labels: Labels) -> None:
         """Learns x[N,n] in this order, each once."""
         for vector, label in zip(np.ascontiguousarray(x, np.float32), labels, strict=True):
