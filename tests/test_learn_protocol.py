@@ -260,9 +260,8 @@ def test_streaming_heads_learn_each_sample_once(name: str) -> None:
 
 def answers_by_meaning(name: str) -> np.ndarray:
     """Of the test samples, after the experiences of the scenario in NumPy."""
-    stream = [
-        (x, int(y)) for e in SCENARIO.experiences for x, y in zip(e.train.x, e.train.y, strict=True)
-    ]
+    learned = [e.train for e in SCENARIO.experiences]
+    stream = [(x, int(y)) for part in learned for x, y in zip(part.x, part.y, strict=True)]
     if name == "rce":
         rce = Rce(RceSettings(), WIDTH, 60)
         for part in learned:
