@@ -119,7 +119,7 @@ def test_calls_without_a_start_or_without_vectors_have_a_code() -> None:
     assert c.ac_elm_fit(c.new("ac_elm"), y, 1) == Status.BAD_CALL
     started = CElm(Settings.usual(1, 2, 1, 2))
     assert fast_library().ac_elm_fit(started.state, y, 0) == Status.BAD_CALL
-    assert fast_library().ac_elm_fit(started.state, y, 65_537) == Status.BAD_CALL
+    assert fast_library().ac_elm_fit(started.state, y, 65_536) == Status.BAD_CALL
 
 
 def test_a_filter_as_long_as_its_window_is_the_layer_of_an_elm() -> None:

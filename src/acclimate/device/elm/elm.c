@@ -16,15 +16,6 @@ static int are_possible(const ac_elm_settings *s) {
            ac_vector_within(s->weight, 0.0f, FACTOR_MAX) && ac_vector_within(s->bias, 0.0f, FACTOR_MAX);
 }
 
-static int are_within(const float *v, size_t n, float limit) {
-    for (size_t i = 0; i < n; i++) {
-        if (!ac_vector_within(v[i], -limit, limit)) {
-            return 0;
-        }
-    }
-    return 1;
-}
-
 int ac_elm_start(ac_elm *elm, const ac_elm_settings *settings, float *filter, float *mean, float *unit) {
     if (elm == NULL || settings == NULL || filter == NULL || mean == NULL || unit == NULL ||
         !are_possible(settings)) {
@@ -69,7 +60,7 @@ int ac_elm_features(ac_elm *elm, float *y, const float *x) {
         return AC_ELM_BAD_CALL;
     }
     const ac_elm_settings *s = &elm->settings;
-    if (!are_within(x, (size_t)s->channels * s->length, SAMPLE_MAX)) {
+    if (!ac_vector_bounded(x, s->channels * s->length, SAMPLE_MAX)) {
         return AC_ELM_NOT_FINITE;
     }
     ac_random random;
@@ -89,7 +80,7 @@ int ac_elm_fit(ac_elm *elm, float *y, uint32_t N) {
         return AC_ELM_BAD_CALL;
     }
     const uint32_t features = elm->settings.features;
-    if (!are_within(y, (size_t)N * features, FEATURE_MAX)) {
+    if (!ac_vector_bounded(y, N * features, FEATURE_MAX)) {
         return AC_ELM_NOT_FINITE;
     }
     for (uint32_t f = 0; f < features; f++) {

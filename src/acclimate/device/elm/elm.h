@@ -35,7 +35,7 @@
 extern "C" {
 #endif
 
-#define AC_ELM_VECTORS 65536 /* most that fit takes */
+#define AC_ELM_VECTORS 65535 /* most that fit takes: their numbers are counted with 32 bits */
 
 enum {
     AC_ELM_OK = 0,

@@ -13,7 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from acclimate.device.random.meaning import Random
 from acclimate.device.vector.meaning import F32, VECTOR_MAX, in_order
 
-VECTORS = 65_536
+VECTORS = 65_535
 SAMPLE_MAX, FEATURE_MAX = np.float32(1e6), np.float32(1e14)
 LEAST_UNIT, HALF_PI_ROOT = np.float32(1e-3), np.float32(1.2533141)
 
