@@ -72,6 +72,17 @@ def test_numbers_of_mix_are_numbers(a: float, b: float, db: float) -> None:
         assert 0 <= c.ac_mix_gain(a, b, db) <= 1e6
 
 
+@settings(max_examples=200, deadline=None)
+@given(x=FLOATS, limit=st.floats(0, 2, width=32))
+def test_vectors_are_bounded_if_no_number_of_them_is_beyond(x: list[float], limit: float) -> None:
+    sandbox = Sandbox()
+    values = sandbox.array(np.array(x, np.float32), np.float32)
+    expected = (np.abs(values) <= limit).all()
+    assert sandbox.c.ac_vector_bounded(values, len(x), limit) == expected
+    inside = sandbox.array(np.full(5, -limit), np.float32)
+    assert sandbox.c.ac_vector_bounded(inside, 5, limit) == 1
+
+
 @settings(max_examples=100, deadline=None)
 @given(sample=st.integers(-32768, 32767), code=st.integers(0, 255))
 def test_mulaw_takes_any_sample_and_any_code(sample: int, code: int) -> None:

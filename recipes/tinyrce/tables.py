@@ -118,7 +118,10 @@ def sensitivity_section(results: Sequence[Mapping[str, Any]]) -> Section:
                      f"{values[2]:.0f}", f"{values[3]:.0f}"))  # fmt: skip
     columns = (Column("change", "l"), Column("balanced %"), Column("unknown %"),
                Column("neurons"), Column("removed"))  # fmt: skip
-    words = "phone, subjects left out, mean of the folds; four epochs; cap 300 unless it is named"
+    words = (
+        "phone, training users of each fold: two thirds learned, the others measured; the "
+        "extractor has seen both; mean of the folds; four epochs; cap 300 unless it is named"
+    )
     footer = Footer(COMMAND, HAR_ATTRIBUTION, SEEDS, (words,))
     title = "Sensitivity to the laws of TinyRCE"
     return Section(title, (), (Table(title, columns, tuple(rows), footer),))

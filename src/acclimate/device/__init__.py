@@ -8,6 +8,7 @@ from acclimate.device.batch.module import BATCH
 from acclimate.device.centroids.module import CENTROIDS
 from acclimate.device.codec.module import CODEC
 from acclimate.device.drift.module import DRIFT
+from acclimate.device.elm.module import ELM
 from acclimate.device.flash.module import FLASH
 from acclimate.device.guard.module import GUARD
 from acclimate.device.library import Library, load
@@ -29,7 +30,7 @@ from acclimate.errors import BadOption, nearest
 
 MODULES: tuple[Module, ...] = (
     TEAM, FLASH, STORE, GUARD, RANDOM, MIX, CODEC, UTTERANCES, NOISE, BATCH, SCORES, LISTEN, ADAPT,
-    VECTOR, RCE, CENTROIDS, SLDA, TINYOL, REPLAY, DRIFT,
+    VECTOR, ELM, RCE, CENTROIDS, SLDA, TINYOL, REPLAY, DRIFT,
 )  # fmt: skip
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Heads that learn without backpropagation through the network: the C of the device modules."""
+"""What learns without backpropagation through a network: the C of the device modules."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acclimate.device import Library, find_modules, load
+from acclimate.device.elm.meaning import Settings as ElmSettings
 from acclimate.device.rce.meaning import Settings, Status
 from acclimate.errors import BadOption
 
@@ -22,7 +23,7 @@ NEURON_BYTES = 12  # besides its centre
 
 @cache
 def _library() -> Library:
-    return load(*find_modules(("rce", "centroids", "slda", "tinyol")))
+    return load(*find_modules(("elm", "rce", "centroids", "slda", "tinyol")))
 
 
 def _checked(status: int, what: str) -> int:
@@ -34,6 +35,47 @@ def _checked(status: int, what: str) -> int:
 def _bytes(*parts: Any) -> int:
     """RAM of structs and arrays."""
     return sum(x.nbytes if isinstance(x, np.ndarray) else ctypes.sizeof(x) for x in parts)
+
+
+class RandomFeatures:
+    """Random features of windows, which nobody trains: the device module `elm`.
+
+    Args:
+        settings: of the layer; `elm.meaning.Settings.usual` for inputs of about 1.
+
+    Raises:
+        BadOption: a setting that cannot be, windows of another shape, samples that are no numbers.
+    """
+
+    def __init__(self, settings: ElmSettings) -> None:
+        c, s = _library(), settings
+        self._settings, self._state = s, c.new("ac_elm")
+        sizes = (s.channels * s.width, s.features, s.features) if s.possible() else (1, 1, 1)
+        self._memory = tuple(np.zeros(size, np.float32) for size in sizes)
+        passed = c.new("ac_elm_settings", **asdict(s))
+        _checked(c.ac_elm_start(self._state, passed, *self._memory), "elm")
+
+    def features(self, x: F32) -> F32:
+        """y[N,features] of windows x[N,channels,length]."""
+        shape = self._settings.channels, self._settings.length
+        if x.shape[1:] != shape:
+            text = "elm: windows of {} channels and {} samples are needed".format(*shape)
+            raise BadOption(text, found=f"x{list(x.shape)}")
+        y = np.zeros((len(x), self._settings.features), np.float32)
+        for vector, window in zip(y, np.ascontiguousarray(x, np.float32), strict=True):
+            _checked(_library().ac_elm_features(self._state, vector, window), "elm")
+        return y
+
+    def fit(self, x: F32) -> F32:
+        """y[N,features] of windows [N,channels,length], which give mean and unit; once."""
+        y = self.features(x)
+        _checked(_library().ac_elm_fit(self._state, y, len(y)), "elm")
+        return y
+
+    @property
+    def size_bytes(self) -> int:
+        """RAM of its state and its memory."""
+        return _bytes(self._state, *self._memory)
 
 
 class Head(Protocol):

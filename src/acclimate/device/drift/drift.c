@@ -91,10 +91,8 @@ int ac_drift_push(ac_drift *drift, const float *values) {
     if (drift == NULL || drift->mean == NULL || values == NULL) {
         return AC_DRIFT_BAD_CALL;
     }
-    for (uint32_t i = 0; i < drift->S; i++) {
-        if (!ac_vector_within(values[i], -VALUE_MAX, VALUE_MAX)) {
-            return AC_DRIFT_NOT_FINITE;
-        }
+    if (!ac_vector_bounded(values, drift->S, VALUE_MAX)) {
+        return AC_DRIFT_NOT_FINITE;
     }
     if (drift->left > 0) {
         return go_on(drift, AC_DRIFT_LEARNING);

@@ -36,21 +36,12 @@ int ac_slda_start(ac_slda *slda, uint32_t n, uint32_t classes, float shrink, flo
     return AC_SLDA_OK;
 }
 
-static int are_small(const float *x, uint32_t n) {
-    for (uint32_t i = 0; i < n; i++) {
-        if (!ac_vector_within(x[i], -FEATURE_MAX, FEATURE_MAX)) {
-            return 0;
-        }
-    }
-    return 1;
-}
-
 int ac_slda_learn(ac_slda *slda, const float *x, int32_t label) {
     if (slda == NULL || slda->means == NULL || x == NULL || label < 0 || (uint32_t)label >= slda->classes ||
         slda->samples == SAMPLES_MAX) {
         return AC_SLDA_BAD_CALL;
     }
-    if (!are_small(x, slda->n)) {
+    if (!ac_vector_bounded(x, slda->n, FEATURE_MAX)) {
         return AC_SLDA_NOT_FINITE;
     }
     float *mean = slda->means + (size_t)label * slda->n, *way = slda->way, *row = slda->scatter;
@@ -150,7 +141,7 @@ int ac_slda_classify(const ac_slda *slda, const float *x, float *scores, int32_t
     if (slda == NULL || slda->means == NULL || x == NULL || label == NULL) {
         return AC_SLDA_BAD_CALL;
     }
-    if (!are_small(x, slda->n)) {
+    if (!ac_vector_bounded(x, slda->n, FEATURE_MAX)) {
         return AC_SLDA_NOT_FINITE;
     }
     float best = -FLT_MAX;

@@ -41,17 +41,8 @@ static int are_usable(const ac_tinyol *head, const float *x) {
     return head != NULL && head->w != NULL && x != NULL;
 }
 
-static int are_small(const float *x, uint32_t n) {
-    for (uint32_t i = 0; i < n; i++) {
-        if (!ac_vector_within(x[i], -FEATURE_MAX, FEATURE_MAX)) {
-            return 0;
-        }
-    }
-    return 1;
-}
-
 int ac_tinyol_standardise(ac_tinyol *head, const float *mean, const float *variance) {
-    if (!are_usable(head, mean) || variance == NULL || !are_small(mean, head->n)) {
+    if (!are_usable(head, mean) || variance == NULL || !ac_vector_bounded(mean, head->n, FEATURE_MAX)) {
         return AC_TINYOL_BAD_CALL;
     }
     for (uint32_t i = 0; i < head->n; i++) {
@@ -120,7 +111,7 @@ int ac_tinyol_learn(ac_tinyol *head, const float *x, int32_t label, float lr) {
     if (!are_usable(head, x) || label < 0 || label >= AC_TINYOL_LABELS || !ac_vector_within(lr, 0.0f, 1.0f)) {
         return AC_TINYOL_BAD_CALL;
     }
-    if (!are_small(x, head->n)) {
+    if (!ac_vector_bounded(x, head->n, FEATURE_MAX)) {
         return AC_TINYOL_NOT_FINITE;
     }
     const uint32_t row = row_of(head, label);
@@ -156,7 +147,7 @@ int ac_tinyol_classify(ac_tinyol *head, const float *x, float *probabilities, in
     if (!are_usable(head, x) || label == NULL) {
         return AC_TINYOL_BAD_CALL;
     }
-    if (!are_small(x, head->n) || !forward(head, x)) {
+    if (!ac_vector_bounded(x, head->n, FEATURE_MAX) || !forward(head, x)) {
         return AC_TINYOL_NOT_FINITE;
     }
     *label = AC_TINYOL_NONE;

@@ -18,6 +18,14 @@ uint32_t ac_vector_within(float v, float low, float high) {
     return ac_vector_not_finite(&v, 1) == 0 && v >= low && v <= high ? 1u : 0u;
 }
 
+uint32_t ac_vector_bounded(const float *x, uint32_t n, float limit) {
+    uint32_t inside = 0;
+    while (inside < n && ac_vector_within(x[inside], -limit, limit)) {
+        inside++;
+    }
+    return inside == n ? 1u : 0u;
+}
+
 /* NOTE: a product has a statement of its own, so no compiler that keeps to C joins it with the sum. */
 float ac_vector_distance(const float *a, const float *b, uint32_t n) {
     float sum = 0.0f;

@@ -18,6 +18,9 @@ uint32_t ac_vector_not_finite(const float *x, uint32_t n);
 /* 1 if low <= v <= high; 0 for NaN. */
 uint32_t ac_vector_within(float v, float low, float high);
 
+/* 1 if -limit <= x[i] <= limit for every i < n; 0 if one is NaN. */
+uint32_t ac_vector_bounded(const float *x, uint32_t n, float limit);
+
 /* Squared Euclidean distance of a[n] and b[n]; infinite if it is beyond the range of numbers. */
 float ac_vector_distance(const float *a, const float *b, uint32_t n);
 
