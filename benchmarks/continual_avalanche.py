@@ -28,6 +28,7 @@ def run(task_path: str, result_path: str) -> None:
     import torch
     from avalanche.benchmarks import tensors_benchmark
     from avalanche.training.plugins import EWCPlugin, LwFPlugin, ReplayPlugin
+    from avalanche.training.storage_policy import ClassBalancedBuffer
     from avalanche.training.supervised import Naive
 
     torch.set_num_threads(1)
@@ -41,9 +42,13 @@ def run(task_path: str, result_path: str) -> None:
         ]
 
     learned, tested = tensors("train"), tensors("test")
+    sizes = {"batch_size": batch, "batch_size_mem": batch}
     ways = {
         "naive": list,
-        "replay": lambda: [ReplayPlugin(slots, batch_size=batch, batch_size_mem=batch)],
+        "replay": lambda: [ReplayPlugin(slots, **sizes)],
+        "replay by class": lambda: [
+            ReplayPlugin(slots, storage_policy=ClassBalancedBuffer(slots), **sizes)
+        ],
         "EWC": lambda: [EWCPlugin(float(task["strength"]))],
         "LwF": lambda: [LwFPlugin(float(task["alpha"]), float(task["temperature"]))],
     }
@@ -69,7 +74,7 @@ def run(task_path: str, result_path: str) -> None:
         )
         rows = []
         for experience in benchmark.train_stream:
-            strategy.train(experience, shuffle=name == "replay")
+            strategy.train(experience, shuffle=name.startswith("replay"))
             model.eval()
             with torch.no_grad():
                 rows.append([float((model(x).argmax(1) == y).float().mean()) for x, y in tested])

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import acclimate as ac
-from acclimate.device.elm.meaning import Elm, Settings, Status
+from acclimate.device.elm.meaning import Elm, Settings, Status, root
 from acclimate.errors import BadOption
 from acclimate.learn.forward import CentroidHead, RandomFeatures
 from device_sandbox import Sandbox, fast_library
@@ -122,6 +122,11 @@ def test_calls_without_a_start_or_without_vectors_have_a_code() -> None:
     assert fast_library().ac_elm_fit(started.state, y, 65_536) == Status.BAD_CALL
 
 
+def test_roots_are_those_of_ieee_but_for_a_rounding() -> None:
+    v = np.geomspace(1e-6, 1e29, 100_000).astype(np.float32)
+    np.testing.assert_allclose(root(v), np.sqrt(v.astype(float)), rtol=2**-23)
+
+
 def test_a_filter_as_long_as_its_window_is_the_layer_of_an_elm() -> None:
     chosen = Settings.usual(1, 20, 20, 50, seed=3)
     x = np.random.default_rng(0).normal(0, 1, (1, 20)).astype(np.float32)
@@ -155,6 +160,8 @@ def test_a_head_learns_what_it_cannot_learn_without_random_features() -> None:
     layer = RandomFeatures(Settings.usual(1, 64, 16, 64))
     learned = layer.fit(x)
     np.testing.assert_allclose(learned.mean(0), 0, atol=1e-4)
+    deviations = learned.std(0)  # below 1 where a feature hardly changes
+    assert deviations.max() < 1.0001 and (deviations > 0.9999).mean() > 0.9
     alone, behind = CentroidHead(64, 2), CentroidHead(64, 2)
     alone.learn(x[:, 0], labels)
     behind.learn(learned, labels)

@@ -9,9 +9,7 @@
  * biases in -bias .. bias; weight = sqrt(3 / (channels width)) and bias = sqrt(3) give sums the variance of
  * the inputs and biases a variance of 1, if inputs are about 1.
  *
- * Heads want features that are about 1 too. fit takes mean and unit from windows; the unit is the mean
- * absolute deviation times sqrt(pi / 2), which needs no root and is the standard deviation if features are
- * normal.
+ * Heads want features that are about 1 too: fit takes mean and standard deviation, the unit, from windows.
  *
  *     static float filter[6 * 9], mean[64], unit[64], y[64];
  *     const ac_elm_settings settings = {1u, 6, 100, 9, 64, 0.2357f, 1.7321f};
@@ -71,7 +69,7 @@ int ac_elm_start(ac_elm *elm, const ac_elm_settings *settings, float *filter, fl
 int ac_elm_features(ac_elm *elm, float *y, const float *x);
 
 /* Takes mean and unit from y[N,features], as features wrote them before any fit, and writes them to y too.
- * A unit is at least 1e-3. A second time is a bad call: start again. */
+ * A unit is about 1e-3 at least. A second time is a bad call: start again. */
 int ac_elm_fit(ac_elm *elm, float *y, uint32_t N);
 
 #ifdef __cplusplus
