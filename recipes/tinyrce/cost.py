@@ -13,7 +13,7 @@ import acclimate as ac
 from acclimate.models.har_cnn import HarCNN
 
 NEURONS, FEATURES, CLASSES = 64, 24, 5
-STATE_BYTES = 72  # of ac_rce with 32 bits, as in docs/device.md, whose figure a test compares with the compiler
+STATE_BYTES = 72  # of ac_rce with 32 bits, as docs/device.md has it from the compiler
 NEURON_BYTES = 12  # besides its centre
 
 
