@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -88,6 +89,13 @@ def test_latent_replay_goes_on_where_it_was(
     assert line.endswith(f"{60 * 64 * 7 // 8:,}"), "slots, numbers of a latent, bits"
     cells = {path: path.stat().st_mtime_ns for path in (tmp_path / "cells").iterdir()}
     (network,) = (tmp_path / "networks").iterdir()
+    (cost,) = (json.loads(p.read_text())["result"] for p in cells if "latent_cost" in p.name)
+    vega, images, epochs = cost["vega"], 30, 2
+    assert cost["updates"] == epochs * -(-images // cost["fresh"])
+    assert vega["update_cycles"] < vega["front_cycles"], "an update is the last layer alone"
+    whole = images * vega["front_cycles"] + cost["updates"] * vega["update_cycles"]
+    assert vega["class_s"] * 450e6 == pytest.approx(whole), "the front sees an image once"
+    assert cost["waiting_bytes"] == 4 * images * 64
     again = run("latent_replay", *small, "--print")
     assert again.stdout == first.stdout
     assert {path: path.stat().st_mtime_ns for path in cells} == cells, "nothing is measured twice"

@@ -158,11 +158,19 @@ def measure(folder: Path, cell: Cell) -> dict[str, Any]:
 
 
 def cost(folder: Path, cell: Cell) -> dict[str, Any]:
-    """Estimates of one update on clusters: front for new samples, tail for all, and the update."""
+    """Estimates on clusters: of an update, which is the tail alone, and of a whole new class.
+
+    The front runs once per image of the class, whose latents wait in RAM for the last epoch.
+    """
     scenario, front, tail, _ = scene(folder, cell)
     train = scenario.experiences[0].train
     fresh, stored = minibatch(cell.images, cell.slots, cell.batch)
-    found: dict[str, Any] = {"fresh": fresh, "stored": stored, "elements": train.x[0].size}
+    elements = train.x[0].size
+    updates = cell.epochs * -(-cell.images // fresh)  # as `FineTune` fills up the last of an epoch
+    found: dict[str, Any] = {
+        "fresh": fresh, "stored": stored, "elements": elements, "updates": updates,
+        "waiting_bytes": 4 * elements * cell.images,
+    }  # fmt: skip
     for chip in CHIPS:
         learns = compiled(tail, train.x, chip)
         image = torch.zeros(1, 3, 32, 32)
@@ -175,16 +183,20 @@ def cost(folder: Path, cell: Cell) -> dict[str, Any]:
             entry = firmware.program.entries[name]
             return entry_cycles(firmware.program, entry, firmware.plan, firmware.target)
 
-        each = cycles(learns, "accumulate")
-        whole = fresh * cycles(sees, "predict") + (fresh + stored) * each + cycles(learns, "apply")
+        seen, each = cycles(sees, "predict"), cycles(learns, "accumulate")
+        update = (fresh + stored) * each + cycles(learns, "apply")
+        whole = cell.images * seen + updates * update
         clock = learns.target.clock_hz or 1.0
-        uj = learns.target.energy_uj(whole)
+        energies = [learns.target.energy_uj(cycles) for cycles in (update, whole)]
+        update_mj, class_mj = (None if uj is None else uj / 1e3 for uj in energies)
         found[chip] = {
             "sample_cycles": each,
-            "front_cycles": cycles(sees, "predict"),
-            "update_cycles": whole,
-            "update_ms": 1e3 * whole / clock,
-            "update_mj": None if uj is None else uj / 1e3,
+            "front_cycles": seen,
+            "update_cycles": update,
+            "update_ms": 1e3 * update / clock,
+            "update_mj": update_mj,
+            "class_s": whole / clock,
+            "class_mj": class_mj,
             "ram_bytes": learns.plan.ram_bytes,
         }
     return found

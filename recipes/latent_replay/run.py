@@ -38,6 +38,7 @@ from acclimate.experiment import (
 
 OUT = Path("build/latent_replay")
 VERSION = 1
+COST_VERSION = 2  # the front was counted in every update before
 BITS = (32, 8, 7, 6, 4)
 SLOTS = 1500
 _FEW = (300, 750)
@@ -94,7 +95,7 @@ def sections(given: argparse.Namespace) -> list[Section]:
     cells, priced = cells_of(given)
     store, folder = CellStore(given.out / "cells"), given.out / "networks"
     learning = Experiment("latent_replay", VERSION, partial(measure.measure, folder), _weight)
-    pricing = Experiment("latent_cost", VERSION, partial(measure.cost, folder))
+    pricing = Experiment("latent_cost", COST_VERSION, partial(measure.cost, folder))
     if given.print:
         found, costs = (kept_cells(e, c, store) for e, c in ((learning, cells), (pricing, priced)))
     else:

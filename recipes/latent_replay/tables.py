@@ -131,27 +131,33 @@ def split_section(results: Results, costs: Results) -> Section:
         kept = cell.slots * cost["elements"]
         for chip in ("vega", "gap9"):
             at = cost[chip]
-            mj = "" if at["update_mj"] is None else f"{at['update_mj']:.2f}"
             rows.append((
                 cell.split, chip, spread([100 * v for v in right]), f"{cost['elements']:,}",
-                f"{kept:,}", f"{at['ram_bytes']:,}", f"{at['front_cycles']:,}",
-                f"{at['sample_cycles']:,}", f"{at['update_ms']:.1f}", mj,
+                f"{kept:,}", f"{cost['waiting_bytes']:,}", f"{at['ram_bytes']:,}",
+                f"{at['front_cycles']:,}", f"{at['sample_cycles']:,}", f"{at['update_ms']:.1f}",
+                _mj(at["update_mj"]), f"{at['class_s']:.1f}", _mj(at["class_mj"]),
             ))  # fmt: skip
     columns = (
         Column("learned from", "l"), Column("chip", "l"), Column("accuracy, 8 bits %"),
-        Column("numbers of a latent"), Column("memory B, 8 bits"), Column("RAM of the tail B"),
-        Column("front, cycles"), Column("tail, cycles a sample"), Column("ms an update"),
-        Column("mJ an update"),
+        Column("numbers of a latent"), Column("memory B, 8 bits"), Column("new latents B"),
+        Column("RAM of the tail B"), Column("front, cycles"), Column("tail, cycles a sample"),
+        Column("ms an update"), Column("mJ an update"), Column("s a class"), Column("mJ a class"),
     )  # fmt: skip
-    fresh, stored = next(iter(costs.values()))["fresh"], next(iter(costs.values()))["stored"]
+    cell, cost = next(iter(costs.items()))
     notes = (
-        f"cycles, ms and mJ are estimates; an update: {fresh} new samples through front and tail, "
-        f"{stored} latents through the tail",
+        f"cycles, times and mJ are estimates; an update: {cost['fresh']} new and {cost['stored']} "
+        f"old latents through the tail; a class: {cell.images} images through the front, once, and "
+        f"{cost['updates']} updates",
+        "new latents: floats that wait until their class is learned, beside the memory",
         "published shape (arXiv:2007.13631, CORe50): last layer 58 %, part 72.5 %, all 77.3 %; "
         "0.9 s, 1.5 h and 5 h for a new class",
     )
     title = "What learning more of the network takes"
     return Section(title, (), (Table(title, columns, tuple(rows), _footer(results, notes)),))
+
+
+def _mj(energy: float | None) -> str:
+    return "" if energy is None else f"{energy:.2f}"
 
 
 def rates_section(results: Results) -> Section:
