@@ -9,62 +9,90 @@ import signal
 import sys
 import warnings
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 
+K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 Tell = Callable[[str], None]
-News = Callable[[int, str], None]
+Work = Callable[[K, Tell], tuple[T, Sequence[K]]]
+News = Callable[[int, int, str], None]
 _OBJECTS = 100_000
 
 
-def spread(work: Callable[[int, Tell], T], count: int, news: News) -> list[T]:
-    """Results of work(0) to work(count - 1), from as many processes as there are processors.
+def spread(work: Work[K, T], tasks: Sequence[K], news: News) -> dict[K, T]:
+    """Results of tasks, from as many processes as there are processors.
 
     Processes are forks, so that a model needs no file to come from; where forks are not safe, and
     for whatever a process did not finish, the work is done here. So an error is raised here too.
 
     Args:
-        work: told the number of the task, and whom to tell what it is doing.
-        count: number of tasks; those that have most in common are neighbours.
-        news: told how many tasks are done, and what one of them is doing.
+        work: told the task, and whom to tell what it is doing; returns the result, and tasks that
+            are known only then. It may be told a task that another process came across.
+        tasks: those that have most in common are neighbours.
+        news: told how many tasks are done, how many there are as far as is known, and what one of
+            them is doing.
+
+    Returns:
+        Results by task.
     """
-    found: dict[int, T] = {}
-    workers = min(_processors(), count)
+    queue = _Queue[K, T](deque(tasks))
+    workers = min(_processors(), len(tasks))
     if workers > 1 and sys.platform == "linux":
-        _in_forks(work, count, workers, news, found)
-    for number in range(count):
-        if number not in found:
-            found[number] = work(number, lambda what: news(len(found), what))
-    return [found[number] for number in range(count)]
+        _in_forks(work, queue, workers, news)
+    while queue.waiting:
+        task = queue.waiting.popleft()
+
+        def tell(what: str) -> None:
+            done, total = queue.counts
+            news(done, total + 1, what)
+
+        queue.done(task, *work(task, tell))
+    return queue.found
+
+
+@dataclass
+class _Queue(Generic[K, T]):
+    """Tasks that wait, and results of others."""
+
+    waiting: deque[K]
+    found: dict[K, T] = field(default_factory=dict)
+    taken: dict[Connection[Any, Any], K] = field(default_factory=dict)
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Tasks that are done, and all that are known."""
+        done = len(self.found)
+        return done, len(self.waiting) + len(self.taken) + done
+
+    def done(self, task: K, result: T, more: Sequence[K]) -> None:
+        """Keeps a result; what follows from it is next."""
+        self.found[task] = result
+        self.waiting.extendleft(reversed(more))
 
 
 def _processors() -> int:
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
 
 
-def _in_forks(
-    work: Callable[[int, Tell], T],
-    count: int,
-    workers: int,
-    news: News,
-    found: dict[int, T],
-) -> None:
+def _in_forks(work: Work[K, T], queue: _Queue[K, T], workers: int, news: News) -> None:
     """Fills in what processes find; each asks for a task when it has none.
 
     Neighbours are alike, and a process remembers what it worked out: so some take tasks from the
-    front, the others from the back.
+    front, the others from the back. What a process did not do is left in the queue.
     """
     context = get_context("fork")
-    todo = deque(range(count))
     running: dict[Connection[Any, Any], Any] = {}
-    takes = {}
+    busy = queue.taken
+    left: list[K] = []
     try:
-        for worker in range(workers):
+        for _ in range(workers):
             here, there = context.Pipe()
             others = [*running, here]
             process = context.Process(target=_work, args=(work, there, others), daemon=True)
@@ -74,51 +102,58 @@ def _in_forks(
                 process.start()
             there.close()
             running[here] = process
-            takes[here] = todo.pop if worker % 2 else todo.popleft
-            here.send(takes[here]())
+        front = dict.fromkeys([*running][::2])
         while running:
-            for here in [pipe for pipe in wait([*running]) if isinstance(pipe, Connection)]:
+            idle = [pipe for pipe in running if pipe not in busy]
+            for pipe in idle[: len(queue.waiting)]:
+                take = queue.waiting.popleft if pipe in front else queue.waiting.pop
+                busy[pipe] = take()
+                with suppress(OSError):  # nobody is there: that is seen below
+                    pipe.send(busy[pipe])
+            if not busy:
+                break
+            for pipe in [pipe for pipe in wait([*busy]) if isinstance(pipe, Connection)]:
                 try:
-                    kind, number, value = here.recv()
+                    kind, value = pipe.recv()
                 except (EOFError, OSError):
-                    running.pop(here).join()  # its task is done again by the caller
-                    continue
+                    running.pop(pipe).join()
+                    kind, value = "failed", None
                 if kind == "news":
-                    news(len(found), value)
+                    news(*queue.counts, value)
                     continue
+                task = busy.pop(pipe)
                 if kind == "done":
-                    found[number] = value
-                here.send(takes[here]() if todo else None)
+                    queue.done(task, *value)
+                else:
+                    left.append(task)  # the caller does it again
     finally:
+        queue.waiting.extendleft(reversed([*left, *busy.values()]))
+        busy.clear()
         for process in running.values():
             process.terminate()
             process.join()
 
 
 def _work(
-    work: Callable[[int, Tell], T],
+    work: Work[K, T],
     pipe: Connection[Any, Any],
     others: Sequence[Connection[Any, Any]],
 ) -> None:
-    """A process: does tasks until there are none, or nobody is there to ask."""
+    """A process: does tasks until nobody is there to ask."""
     for other in others:
         other.close()
     gc.freeze()
     gc.set_threshold(_OBJECTS, 10, 100)  # a search makes millions, and few of them in cycles
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one that forked ends it
     torch.set_num_threads(1)  # the threads of the parent's pool did not come along
-    while (number := _asked(pipe)) is not None:
+    while True:
         try:
-            value = work(number, lambda what: pipe.send(("news", None, what)))
+            task = pipe.recv()
+        except EOFError:
+            return
+        try:
+            value = work(task, lambda what: pipe.send(("news", what)))
         except Exception:  # NOTE: it is done again, and raised, where somebody can see it
-            pipe.send(("failed", number, None))
+            pipe.send(("failed", None))
         else:
-            pipe.send(("done", number, value))
-
-
-def _asked(pipe: Connection[Any, Any]) -> int | None:
-    try:
-        number: int | None = pipe.recv()
-    except EOFError:
-        return None
-    return number
+            pipe.send(("done", value))

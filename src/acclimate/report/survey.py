@@ -18,7 +18,7 @@ from acclimate.pipeline import Job, refit
 from acclimate.recompute import can_page
 from acclimate.report.choices import LEVELS, WAYS, Choice, check_plans, list_choices
 from acclimate.report.points import Cost, Point, Survey, with_front
-from acclimate.report.processes import spread
+from acclimate.report.processes import Tell, spread
 from acclimate.report.shortfall import cost_of, largest_in, refusal_of
 from acclimate.targets import Target, find_target
 
@@ -44,7 +44,7 @@ def survey(
         example: as for `compile`.
         target: as for `compile`.
         plans: further update policies by name.
-        progress: told (choices of what learns that are done, all of them, name of the point).
+        progress: told (tasks that are done, all that are known so far, name of the point).
         options: of `compile`; `update` is the point `own`, `recompute` and `page` do not count.
 
     Returns:
@@ -68,6 +68,37 @@ def _silent(done: int, total: int, what: str) -> None:
     """Nobody waits for news."""
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """What a choice that keeps all activations costs: others are compared with it."""
+
+    ram_bytes: int
+    cycles: int
+
+    @classmethod
+    def of(cls, point: Point) -> _Kept | None:
+        """Those of a point; None where it has no costs."""
+        return cls(point.cost.ram_bytes, point.cost.cycles) if point.cost else None
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A choice, or a way to make it fit.
+
+    Args:
+        number: of the choice.
+        way: of `WAYS`; empty for the choice with all activations kept.
+        kept: costs of that one.
+    """
+
+    number: int
+    way: str = ""
+    kept: _Kept | None = None
+
+
+_Found = tuple[str, list[Point]]  # title of the model
+
+
 @dataclass
 class _Seen:
     """What a survey knows of its device."""
@@ -79,24 +110,53 @@ class _Seen:
         target, cores = self.job.target, self.job.cores
         device = find_target(target) if isinstance(target, str) else target
         self.target = device if cores is None else device.with_cores(cores)
+        self._list: list[tuple[Choice, int]] = []
+        self._captured: dict[int, Firmware] = {}
 
     def points(self, plans: Mapping[str, UpdatePolicy]) -> tuple[str, list[Point]]:
         """Title of the model, and every choice that trains something else than those before it."""
-        choices = list(self._choices(plans))
+        self._list = list(self._choices(plans))
+        tasks = [_Task(number) for number in range(len(self._list))]
+        found = spread(self._work, tasks, self.progress)
+        points = [replace(point, job=self.job) for task in tasks for point in self._of(task, found)]
+        return found[tasks[0]][0] if tasks else "", points
 
-        def levels(number: int, tell: Callable[[str], None]) -> tuple[str, list[Point]]:
-            choice, trained = choices[number]
-            title, points = self._levels(choice, trained, number > 0, tell)
-            # The job goes where no process could send it: it holds the model.
-            return title, [replace(point, job=None) for point in points]
+    def _work(self, task: _Task, tell: Tell) -> tuple[_Found, list[_Task]]:
+        """What a task finds, and tasks for the ways to save RAM where the device needs that.
 
-        def news(done: int, what: str) -> None:
-            self.progress(done, len(choices), what)
+        The job stays where it is: no process could send the model that it holds.
+        """
+        choice, trained = self._list[task.number]
+        less = choice.less(task.way) if task.way else choice
+        tell(less.name)
+        if task.number not in self._captured:
+            tried = task.number > 0 or bool(task.way)
+            self._captured = {task.number: self._capture(choice, tried)}
+        captured, more = self._captured[task.number], []
+        if task.way:
+            point = self._less(less, trained, captured, task.kept)
+            points = [point] if point else []
+        else:
+            points = self._levels(choice, trained, captured, tell)
+            if points and not points[0].fits and _worth_saving(points[0]):
+                # Another process begins with the last one, pages: it knows few tiles yet.
+                ways = [*self._ways[::2], *self._ways[1::2]]
+                more = [_Task(task.number, way, _Kept.of(points[0])) for way in ways]
+        return (captured.title, [replace(point, job=None) for point in points]), more
 
-        found = spread(levels, len(choices), news)
-        titles = [title for title, _ in found]
-        points = [replace(point, job=self.job) for _, points in found for point in points]
-        return titles[0] if titles else "", points
+    def _of(self, task: _Task, found: Mapping[_Task, _Found]) -> list[Point]:
+        """All points of a choice."""
+        points = list(found[task][1])
+        kept = _Kept.of(points[0]) if points else None
+        for way in self._ways:
+            saved = found.get(_Task(task.number, way, kept))
+            points += _useful(way, saved[1], points[1:]) if saved else []
+        return points
+
+    @property
+    def _ways(self) -> Sequence[str]:
+        """To save RAM on the device."""
+        return WAYS if can_page(self.target) else WAYS[:1]
 
     def _choices(self, plans: Mapping[str, UpdatePolicy]) -> Iterator[tuple[Choice, int]]:
         """Choices of what learns, each with the number of its parameters."""
@@ -114,46 +174,39 @@ class _Seen:
                 done.add(key)
                 yield choice, _count(update)
 
-    def _levels(
-        self, choice: Choice, trained: int, tried: bool, tell: Callable[[str], None]
-    ) -> tuple[str, list[Point]]:
-        """Title, a choice that keeps all activations, and those that take less RAM."""
-        tell(choice.name)
-        # What does not depend on the device is done once, for one that holds everything.
+    def _capture(self, choice: Choice, tried: bool) -> Firmware:
+        """What does not depend on the device, for one that holds everything."""
         job = replace(self.job, target="portable", cores=None, budget=None, solver_seconds=0.0)
-        captured = replace(job, update=choice.update).run(tried=tried)
+        return replace(job, update=choice.update).run(tried=tried)
+
+    def _levels(self, choice: Choice, trained: int, captured: Firmware, tell: Tell) -> list[Point]:
+        """A choice that keeps all activations; where it fits, also with shares of its arena."""
         kept = self._point(choice, trained, captured)
-        if kept is None:
-            return captured.title, []
-        points = [kept]
-        arena = kept.cost.parts.get("arena", 0) if kept.cost else 0
-        if kept.cost and arena < _WORTH * kept.cost.ram_bytes:
-            return captured.title, points
-        levels = LEVELS if kept.fits else (None,)  # as far as the device needs it
-        for percent in levels:
+        points = [kept] if kept else []
+        if kept is None or not kept.fits or not _worth_saving(kept):
+            return points
+        for percent in LEVELS:
             seen: list[Point] = []
-            for way in WAYS if can_page(self.target) else WAYS[:1]:
+            for way in self._ways:
                 less = choice.less(way, percent)
                 tell(less.name)
-                point = self._less(less, trained, captured, kept)
-                if point is None:
-                    continue
-                if way == "either" and not _cheapest(point, seen):
-                    continue
-                seen.append(point)
+                point = self._less(less, trained, captured, _Kept.of(kept))
+                seen += _useful(way, [point] if point else [], seen)
             points += seen
             if not seen:  # no order of calls takes so little
                 break
-        return captured.title, points
+        return points
 
-    def _less(self, choice: Choice, trained: int, captured: Firmware, kept: Point) -> Point | None:
+    def _less(
+        self, choice: Choice, trained: int, captured: Firmware, kept: _Kept | None
+    ) -> Point | None:
         """A point with less RAM than one that keeps everything; None if there is none."""
         point = self._point(choice, trained, captured)
-        if point is None or not (kept.cost and point.cost):
+        if point is None or not (kept and point.cost):
             return point
-        if point.cost.ram_bytes >= kept.cost.ram_bytes:
+        if point.cost.ram_bytes >= kept.ram_bytes:
             return None
-        more = 100.0 * (point.cost.cycles / max(kept.cost.cycles, 1) - 1.0)
+        more = 100.0 * (point.cost.cycles / max(kept.cycles, 1) - 1.0)
         return replace(point, extra_percent=more)
 
     def _point(self, choice: Choice, trained: int, captured: Firmware) -> Point | None:
@@ -199,6 +252,17 @@ class _Seen:
     def _limits(self) -> Mapping[str, int]:
         """Budgets in bytes."""
         return limits_of(self.target, self.job.budget)
+
+
+def _worth_saving(kept: Point) -> bool:
+    """True if what comes and goes is not too little."""
+    cost = kept.cost
+    return cost is None or cost.parts.get("arena", 0) >= _WORTH * cost.ram_bytes
+
+
+def _useful(way: str, found: list[Point], others: Sequence[Point]) -> list[Point]:
+    """What one way found; of both together nothing where one of them alone is as cheap."""
+    return [point for point in found if way != "either" or _cheapest(point, others)]
 
 
 def _cheapest(point: Point, others: Sequence[Point]) -> bool:

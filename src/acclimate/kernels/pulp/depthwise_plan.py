@@ -7,7 +7,7 @@ Kernels with more taps than registers take several passes, each with some of the
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise, product
 from math import inf
 
@@ -32,6 +32,8 @@ _CHANNEL_SLOTS = 26.0
 _CALL_SLOTS = 60.0
 _CODE_SLOTS = 0.3  # to fetch an instruction for the first time
 SUM_SLOTS = 8.0  # to add up the parts of one weight
+
+_Form = tuple[int, int, int, int, int]  # a choice without its width
 
 
 @dataclass(frozen=True)
@@ -139,24 +141,21 @@ def widest(one: Pass, core: Core) -> int:
 
 def choices(problem: Problem, core: Core) -> Iterator[Choice]:
     """Ways to compute a problem, the most promising first."""
-    whole = _ranked(problem, core, _forms(problem, core))
+    score = _Scores(problem, core)
+    whole = _ranked(score, _forms(problem, core))
     best = [dict(choice.items) for _, _, choice in whole[:_SHARED_FORMS]]
     shared = [
         Choice.of(**{**form, "cut": cut, "parts": parts})
         for form in best
         for cut, parts in _parts(problem, core, form["along"])
     ]
-    for _, _, choice in sorted(
-        [*whole, *_ranked(problem, core, shared)], key=lambda item: item[:2]
-    ):
+    for _, _, choice in sorted([*whole, *_ranked(score, shared)], key=lambda item: item[:2]):
         yield choice
 
 
-def _ranked(
-    problem: Problem, core: Core, some: Iterable[Choice]
-) -> list[tuple[float, str, Choice]]:
+def _ranked(score: _Scores, some: Iterable[Choice]) -> list[tuple[float, str, Choice]]:
     """Choices with their cost, the cheapest first, without those that take too much code."""
-    scored = [(_score(problem, core, choice), str(choice), choice) for choice in some]
+    scored = [(score.of(choice), str(choice), choice) for choice in some]
     return sorted((item for item in scored if item[0] < inf), key=lambda item: item[:2])
 
 
@@ -201,24 +200,52 @@ def _widths(problem: Problem, core: Core, form: dict[str, int]) -> Iterator[Choi
             yield Choice.of(**form, width=width)
 
 
-def _score(problem: Problem, core: Core, choice: Choice) -> float:
-    """Issue slots of the busiest core, about; infinite where there is too much code."""
-    parts = choice["parts"]
-    first, end = cut_axis(problem, choice["along"], choice["cut"]).targets
-    middle = [first + at for at in bounds(end - first, parts)[parts // 2 : parts // 2 + 2]]
-    total, fixed, code = 0.0, 0.0, 0.0
-    for one in passes(problem, choice, (middle[0], middle[1])):
-        width = min(choice["width"], widest(one, core))
-        args = (one.walk, one.across, width, one.every, one.per_target)
+@dataclass
+class _Scores:
+    """Rates choices, by issue slots of the busiest core.
+
+    Args:
+        problem: to compute.
+        core: that runs a part.
+    """
+
+    problem: Problem
+    core: Core
+    _passes: dict[_Form, list[tuple[Pass, int]]] = field(default_factory=dict)
+
+    def of(self, choice: Choice) -> float:
+        """About; infinite where there is too much code."""
+        problem, parts = self.problem, choice["parts"]
         source, target, _ = steps_of_cells(problem, choice["along"])
-        total += problem.samples * estimate(*args, source, target) + _CHANNEL_SLOTS
-        fixed += _CALL_SLOTS
-        code += written(*args) * (1 if parts == 1 else min(parts, 3))
-    if code > _MOST_CODE:
-        return inf
-    if problem.weights and parts > 1:
-        fixed += BARRIER_CYCLES + SUM_SLOTS * sum_words(problem) / core.cores
-    return total * -(-problem.channels // (core.cores // parts)) + fixed + _CODE_SLOTS * code
+        total, fixed, code = 0.0, 0.0, 0.0
+        for one, most in self._of(choice):
+            args = (one.walk, one.across, min(choice["width"], most), one.every, one.per_target)
+            total += problem.samples * estimate(*args, source, target) + _CHANNEL_SLOTS
+            fixed += _CALL_SLOTS
+            code += written(*args) * (1 if parts == 1 else min(parts, 3))
+        if code > _MOST_CODE:
+            return inf
+        if problem.weights and parts > 1:
+            fixed += BARRIER_CYCLES + SUM_SLOTS * sum_words(problem) / self.core.cores
+        channels = -(-problem.channels // (self.core.cores // parts))
+        return total * channels + fixed + _CODE_SLOTS * code
+
+    def _of(self, choice: Choice) -> list[tuple[Pass, int]]:
+        """Passes over the part in the middle, each with its widest strip: for all widths alike."""
+        form = (
+            choice["along"],
+            choice["tap_rows"],
+            choice["tap_columns"],
+            choice["cut"],
+            choice["parts"],
+        )
+        if form not in self._passes:
+            parts = choice["parts"]
+            first, end = cut_axis(self.problem, choice["along"], choice["cut"]).targets
+            middle = [first + at for at in bounds(end - first, parts)[parts // 2 : parts // 2 + 2]]
+            found = passes(self.problem, choice, (middle[0], middle[1]))
+            self._passes[form] = [(one, widest(one, self.core)) for one in found]
+        return self._passes[form]
 
 
 def steps_of_cells(problem: Problem, along: int) -> tuple[Pair, Pair, Pair]:
