@@ -95,7 +95,8 @@ class ArenaUnion:
 
 @dataclass(frozen=True)
 class Tensor:
-    """One static array; `lines` are the rows of its initial values, none for zeros."""
+    """One static array; `lines` are the rows of its initial values, none for zeros. `behind`: in a
+    memory that no core reads."""
 
     name: str
     type: str
@@ -106,6 +107,7 @@ class Tensor:
     dtype: str
     shape: tuple[int, ...]
     lines: list[str]
+    behind: bool = False
 
 
 def parameters(program: Program, entry: str) -> list[str]:
@@ -259,8 +261,8 @@ def persistent(program: Program) -> list[Buffer]:
 
 
 def stored(program: Program) -> list[Buffer]:
-    """What a file of weights holds: all but memory for activations."""
-    return [b for b in persistent(program) if b.role is not Role.PAGE]
+    """What a file of weights holds: all but memory for activations, and what lies in l3."""
+    return [b for b in persistent(program) if b.role not in (Role.PAGE, Role.STORED)]
 
 
 def learned(program: Program) -> list[Buffer]:
@@ -289,17 +291,19 @@ def place_of(plan: Plan, name: str, constant: bool = False) -> str:
 
 def _tensor(program: Program, plan: Plan, b: Buffer, values: bool, constants: bool) -> Tensor:
     value = program.values[b.name]
-    constant = b.role is Role.FROZEN and values and constants
+    behind = b.role.behind  # its values come with the program, however the weights come
+    constant = constants and (behind or (b.role is Role.FROZEN and values))
     return Tensor(
         name=f"{program.name}_{b.name}",
         type=C_TYPES[b.dtype],
         qualifier="const " if constant else "",
         size=b.length,
-        place=place_of(plan, b.name, constant) + _alignment(b.dtype),
+        place=place_of(plan, b.name, constant or behind) + _alignment(b.dtype),
         role=b.role,
         dtype=b.dtype,
         shape=b.shape,
-        lines=_rows(value, b.dtype) if constant or (values and value.any()) else [],
+        lines=_rows(value, b.dtype) if constant or ((values or behind) and value.any()) else [],
+        behind=behind,
     )
 
 
@@ -334,8 +338,9 @@ def layout(program: Program, buffers: Iterable[Buffer]) -> int:
 def model_hash(program: Program) -> int:
     """A number that changes with the layout and with any frozen weight: what was learned beside
     other frozen weights is worth nothing."""
-    crc = layout(program, stored(program))
-    for b in stored(program):
-        if b.role is Role.FROZEN:
+    kept = [b for b in persistent(program) if b.role is not Role.PAGE]
+    crc = layout(program, kept)
+    for b in kept:
+        if b.role in (Role.FROZEN, Role.STORED):
             crc = zlib.crc32(np.ascontiguousarray(program.values[b.name]).tobytes(), crc)
     return crc

@@ -83,6 +83,8 @@ def emit(
         "ported": needs_port(plan),
         "copies": program.copies,
         "l3_bytes": program.l3_bytes,
+        "l3_page_bytes": program.l3_page_bytes,
+        "stored": any(b.role is Role.STORED for b in program.buffers.values()),
         "assembly": document.has_assembly(program),
         "model_hash": document.model_hash(program),
         "checkpoint_bytes": 20 + sum(b.size_bytes for b in document.learned(program)),

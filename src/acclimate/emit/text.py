@@ -113,6 +113,9 @@ def copy_text(
     dtype = program.buffers[out.buffer].dtype
     if outer.buffer in l3:
         far = f"{program.name}_l3 + {l3[outer.buffer]}"
+        if program.buffers[outer.buffer].role.persistent:
+            array = f"{program.name}_{outer.buffer}"
+            far = f"AC_L3_PLACE({array}, {program.name}_l3, {l3[outer.buffer]})"
         near = pointer(program, out if attrs.inward else source)
         symbol, places = ("in", f"{near}, {far}") if attrs.inward else ("out", f"{far}, {near}")
         statement = f"ac_l3_{symbol}({channel}, {places}, {bytes_of(dtype, out.size)});"

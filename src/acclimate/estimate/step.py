@@ -12,7 +12,7 @@ from acclimate.estimate.copies import copy_cycles_per_byte
 from acclimate.kernels.copy.op import Copy
 from acclimate.kernels.op import bytes_of
 from acclimate.plan import Plan, arena_name
-from acclimate.program import Call, Entry, Program, Role, View
+from acclimate.program import Call, Entry, Program, View
 from acclimate.targets import Target
 
 STEPS = ("train", "accumulate")  # the entry point that a training step is: the first there is
@@ -74,7 +74,7 @@ class _Bus:
             assert self.target.l3 is not None
             for view in page.views:
                 buffer = self.program.buffers[view.buffer]
-                if buffer.role is not Role.L3:
+                if not buffer.role.behind:
                     cycles = buffer.size_bytes / self.target.l3.bytes_per_cycle
                     self.free = max(now, self.free) + self.target.l3.setup_cycles + cycles
                     self.ends[view.buffer] = self.free

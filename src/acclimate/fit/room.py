@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from acclimate.plan import plan
-from acclimate.program import Program
+from acclimate.program import Buffer, Program
 from acclimate.targets import Memory, Target
 
 ALIGN_BYTES = 8  # of an arena, and of a tensor that lies outside
@@ -33,12 +33,20 @@ def wanted_bytes(program: Program) -> int:
 
 def persistent_bytes(program: Program) -> int:
     """What lives from one call to the next."""
-    return sum(aligned(b.size_bytes) for b in program.buffers.values() if b.role.persistent)
+    return sum(aligned(b.size_bytes) for b in program.buffers.values() if _in_ram(b))
 
 
 def outside_bytes(program: Program) -> int:
     """Of all tensors that do not lie in an arena; inputs and outputs lie beside weights."""
-    return sum(aligned(b.size_bytes) for b in program.buffers.values() if not b.role.in_arena)
+    return sum(
+        aligned(b.size_bytes)
+        for b in program.buffers.values()
+        if not b.role.in_arena and not b.role.behind
+    )
+
+
+def _in_ram(buffer: Buffer) -> bool:
+    return buffer.role.persistent and not buffer.role.behind
 
 
 def static_bytes(program: Program, memory: str) -> int:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from acclimate.errors import DoesNotFit, NoSchedule
@@ -20,9 +20,10 @@ from acclimate.fit.room import (
 )
 from acclimate.fit.save import saved
 from acclimate.fit.stage import Stage, run_passes
+from acclimate.fit.store import Storable, freed_bytes, store_weights, without_room
 from acclimate.passes import LATE_PASSES
 from acclimate.plan import Plan, arrange, check_bound, plan, put, with_teams
-from acclimate.program import Program, prune, verify
+from acclimate.program import Buffer, Program, prune, verify
 from acclimate.stream import Streaming, begin_early
 from acclimate.tune.code_size import code_bytes, spare_code
 from acclimate.wanted import Wanted
@@ -121,20 +122,39 @@ def _fit_both(ordered: Stage, wanted: Wanted, room: int) -> tuple[list[Stage], P
         short += _CODE_BYTES * len(list(whole.calls()))
     # With them: a gradient in the place of another one leaves more for activations.
     late, joined = run_passes(LATE_PASSES, ordered.program), True
+    storable, kept = Storable.of(whole, wanted), arena
     for _ in range(_ATTEMPTS):
         arena = min(arena - short, most)
         try:
-            again = saved(late[-1].program, wanted, arena)
+            changed = _less(late, wanted, arena, storable.enough(kept - arena))
         except NoSchedule:
             if not joined:
                 raise
             arena, joined = most, False
-            again = saved(late[-1].program, wanted, arena)
-        tiled = _streamed(prune([*late, *again][-1].program), wanted, room, joined=joined)
+            changed = _less(late, wanted, arena, storable.enough(kept - arena))
+        tiled = _streamed(prune([*late, *changed][-1].program), wanted, room, joined=joined)
         short = tiled.short_bytes
         if short <= 0:
             break
-    return [ordered, *late, *again, tiled.stage], _put(tiled, wanted)
+    return [ordered, *late, *changed, tiled.stage], _put(tiled, wanted)
+
+
+def _less(
+    late: Sequence[Stage], wanted: Wanted, arena_bytes: int, weights: Sequence[Buffer]
+) -> list[Stage]:
+    """Stages after which the outer memory has room: weights in l3, then less of activations.
+
+    Args:
+        late: stages so far.
+        wanted: what the program has to fit.
+        arena_bytes: that there are with all weights where they were.
+        weights: that wait in l3.
+    """
+    program = late[-1].program
+    found = saved(program, without_room(wanted, weights), arena_bytes + freed_bytes(weights))
+    if weights:
+        found.append(store_weights([*late, *found][-1].program, weights))
+    return found
 
 
 def _streamed(whole: Program, wanted: Wanted, room: int, *, joined: bool = True) -> _Tiled:

@@ -89,7 +89,7 @@ def check_bound(program: Program, memories: Sequence[Memory], limits: Mapping[st
     """
     least = max((least_live(program, e) for e in program.entries.values()), key=_size)
     constant = any(not memory.writable for memory in memories)
-    static = [b for b in program.buffers.values() if b.role.persistent]
+    static = [b for b in program.buffers.values() if b.role.persistent and not b.role.behind]
     changing = [b for b in static if b.role is not Role.FROZEN]
     rooms = {
         m.name: min(m.usable_bytes, limits.get(m.name, m.usable_bytes))

@@ -75,7 +75,9 @@ def assign(
     if not memories:
         return {}
     touched = Counter(view.buffer for call in program.calls() for view in call.views)
-    tensors = [b for b in program.buffers.values() if b.role.persistent]
+    static = [b for b in program.buffers.values() if b.role.persistent]
+    tensors = [b for b in static if not b.role.behind]
+    behind = {b.name: str(Role.L3) for b in static if b.role.behind}
     tensors.sort(key=lambda b: (-touched[b.name], b.size_bytes))
     failed = ""
     # What is touched often comes first; where that leaves gaps, what is large.
@@ -86,7 +88,7 @@ def assign(
         ]
         result, missing = _fill(wanted, memories, limits)
         if not missing:
-            return result
+            return result | behind
         failed = failed or missing
     raise _too_large(program, arenas, tensors, memories, limits, failed)
 

@@ -93,7 +93,7 @@ class Plan:
     @property
     def ram_bytes(self) -> int:
         """Arena and everything static that changes, without pages: they lie in slower memory."""
-        elsewhere = (Role.FROZEN, Role.PAGE)
+        elsewhere = (Role.FROZEN, Role.PAGE, Role.STORED)
         return self.arena_bytes + sum(
             n for role, n in self.static_bytes.items() if role not in elsewhere
         )
@@ -216,7 +216,8 @@ def _does_not_fit(program: Program, result: Plan, ram_bytes: int) -> DoesNotFit:
         f"{x.buffer.name} {x.size_bytes:,} B {x.buffer.dtype}{list(x.buffer.shape)}"
         for x in largest
     )
-    static = {role: n for role, n in result.static_bytes.items() if role != Role.FROZEN}
+    constant = (Role.FROZEN, Role.STORED)
+    static = {role: n for role, n in result.static_bytes.items() if role not in constant}
     parts = ", ".join(
         [f"arena {result.arena_bytes:,} B", *(f"{r} {n:,} B" for r, n in static.items())]
     )

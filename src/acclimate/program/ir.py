@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
@@ -32,6 +32,7 @@ class Role(StrEnum):
     GRADIENT = "gradient"  # static: sums over the samples of a mini-batch
     PAGE = "page"  # static, in a slower memory: activations that wait there
     L3 = "l3"  # in a memory that no core reads, between two copies: activations that wait there
+    STORED = "stored"  # static, constant, in the same memory: fetched for each call that reads it
     ACTIVATION = "activation"  # in the arena
     SCRATCH = "scratch"  # in the arena, used by one call
     TILE = "tile"  # in the arena: parts of a larger buffer while they are computed on
@@ -45,6 +46,11 @@ class Role(StrEnum):
     def persistent(self) -> bool:
         """True for static memory, which keeps its value between entry points."""
         return not self.external and not self.in_arena and self is not Role.L3
+
+    @property
+    def behind(self) -> bool:
+        """True for a memory that no core reads."""
+        return self in (Role.L3, Role.STORED)
 
     @property
     def in_arena(self) -> bool:
@@ -250,28 +256,44 @@ class Program:
 
     def copies_l3(self, call: Call) -> bool:
         """True for a copy between l3 and the memory before it."""
-        return any(self.buffers[view.buffer].role is Role.L3 for view in call.views)
+        return any(self.buffers[view.buffer].role.behind for view in call.views)
 
     def l3_offsets(self, entry: Entry) -> dict[str, int]:
         """Where in l3 the buffers of an entry point wait, side by side [B]; no value stays there
-        after it, so those of every entry point begin at 0."""
-        offsets: dict[str, int] = {}
-        end = 0
-        for name in dict.fromkeys(view.buffer for call in entry.calls for view in call.writes):
-            if self.buffers[name].role is Role.L3:
-                offsets[name] = end
-                end += -(-self.buffers[name].size_bytes // _L3_ALIGN_BYTES) * _L3_ALIGN_BYTES
-        return offsets
+        after it, so those of every entry point begin at 0. Constants lie behind all of them."""
+        return self._side_by_side(self._pages(entry), 0)[0] | self.stored_offsets
+
+    @property
+    def stored_offsets(self) -> dict[str, int]:
+        """Where in l3 the constants lie [B]."""
+        stored = [name for name, b in self.buffers.items() if b.role is Role.STORED]
+        return self._side_by_side(stored, self.l3_page_bytes)[0]
+
+    @property
+    def l3_page_bytes(self) -> int:
+        """Of l3 before the constants, for the entry point of which most waits there."""
+        ends = (self._side_by_side(self._pages(entry), 0)[1] for entry in self.entries.values())
+        return max(ends, default=0)
 
     @property
     def l3_bytes(self) -> int:
-        """Of l3, for the entry point of which most waits there."""
-        ends = (
-            offset + self.buffers[name].size_bytes
-            for entry in self.entries.values()
-            for name, offset in self.l3_offsets(entry).items()
-        )
-        return max(ends, default=0)
+        """Of l3, with the constants."""
+        stored = [name for name, b in self.buffers.items() if b.role is Role.STORED]
+        return self._side_by_side(stored, self.l3_page_bytes)[1]
+
+    def _pages(self, entry: Entry) -> list[str]:
+        """Buffers of an entry point that wait in l3, in the order in which they come there."""
+        written = dict.fromkeys(view.buffer for call in entry.calls for view in call.writes)
+        return [name for name in written if self.buffers[name].role is Role.L3]
+
+    def _side_by_side(self, names: Sequence[str], start: int) -> tuple[dict[str, int], int]:
+        """Offsets from `start` on, and the end [B]."""
+        offsets: dict[str, int] = {}
+        end = start
+        for name in names:
+            offsets[name] = -(-end // _L3_ALIGN_BYTES) * _L3_ALIGN_BYTES
+            end = offsets[name] + self.buffers[name].size_bytes
+        return offsets, end
 
     def with_entry(self, entry: Entry, buffers: Mapping[str, Buffer] | None = None) -> Program:
         """The program with one entry point replaced, and perhaps other buffers."""

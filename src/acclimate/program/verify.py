@@ -43,7 +43,7 @@ def _verify_entry(program: Program, entry: Entry) -> None:
                 raise InvalidProgram(f"{where}: {view.buffer} is read before it is written")
         for view in call.writes:
             role = buffers[view.buffer].role
-            if role in (Role.INPUT, Role.TARGET, Role.SCALAR, Role.FROZEN):
+            if role in (Role.INPUT, Role.TARGET, Role.SCALAR, Role.FROZEN, Role.STORED):
                 raise InvalidProgram(f"{where}: writes {role} {view.buffer}")
             defined.add(view.buffer)
         _verify_overlap(call, where)

@@ -75,7 +75,8 @@ def flash_bytes(program: Program) -> int:
     return sum(
         b.size_bytes
         for b in program.buffers.values()
-        if b.role is Role.FROZEN or (b.role.persistent and program.values[b.name].any())
+        if b.role in (Role.FROZEN, Role.STORED)
+        or (b.role.persistent and program.values[b.name].any())
     )
 
 

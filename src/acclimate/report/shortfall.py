@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from acclimate.estimate import STEPS, entry_cycles
 from acclimate.firmware import Firmware
 from acclimate.plan import arena_name, assign, live_bytes
-from acclimate.program import Role
+from acclimate.program import Buffer, Role
 from acclimate.report.build import flash_bytes
 from acclimate.report.points import Cost, Large, Room
 from acclimate.report.training_memory import short_name
@@ -52,8 +52,9 @@ def _places(firmware: Firmware) -> dict[str, str]:
 
 def _in_flash(firmware: Firmware, places: Mapping[str, str], name: str) -> bool:
     """True for a constant that takes no RAM."""
-    if not places:
-        return firmware.program.buffers[name].role is Role.FROZEN
+    role = firmware.program.buffers[name].role
+    if role.behind or not places:
+        return role in (Role.FROZEN, Role.STORED)
     return not firmware.target.memory(places[name]).writable
 
 
@@ -144,10 +145,14 @@ def _static(firmware: Firmware, memory: str) -> Iterator[Large]:
     for buffer in firmware.program.buffers.values():
         if not buffer.role.persistent:
             continue
-        everywhere = memory in (BUDGET, "RAM") and buffer.role is not Role.FROZEN
+        everywhere = memory in (BUDGET, "RAM") and not _constant(buffer)
         if everywhere or places.get(buffer.name) == memory:
             source = str(buffer.source) or str(buffer.role)
             yield Large(buffer.name, memory, buffer.size_bytes, source)
+
+
+def _constant(buffer: Buffer) -> bool:
+    return buffer.role in (Role.FROZEN, Role.STORED)
 
 
 def _aligned(size_bytes: int) -> int:

@@ -97,7 +97,7 @@ class Device(ABC):
         return {
             b.path: self._state[b.name]
             for b in self.program.buffers.values()
-            if b.role in (Role.PARAMETER, Role.FROZEN, Role.STATISTIC)
+            if b.role in (Role.PARAMETER, Role.FROZEN, Role.STORED, Role.STATISTIC)
         }
 
     @property

@@ -140,7 +140,9 @@ class Stays:
     def _candidates(self) -> Iterator[Stay]:
         buffers = self.program.buffers
         for buffer in buffers.values():
-            if buffer.role.persistent and self._bytes(Stay(buffer.name, ALWAYS)) <= self.room:
+            if not buffer.role.persistent or buffer.role.behind:
+                continue
+            if self._bytes(Stay(buffer.name, ALWAYS)) <= self.room:
                 yield Stay(buffer.name, ALWAYS)
         for entry, units in self.units.items():
             for name, numbers in _uses(units, buffers).items():
@@ -153,7 +155,8 @@ def _uses(units: Sequence[Unit], buffers: Mapping[str, Buffer]) -> dict[str, lis
     found: dict[str, list[int]] = {}
     for number, unit in enumerate(units):
         for name in dict.fromkeys(view.buffer for call in unit for view in call.views):
-            if buffers[name].role not in (Role.SCALAR, Role.SCRATCH, Role.L3) and name != _RETURNED:
+            role = buffers[name].role
+            if role not in (Role.SCALAR, Role.SCRATCH) and not role.behind and name != _RETURNED:
                 found.setdefault(name, []).append(number)
     return found
 

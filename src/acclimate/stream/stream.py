@@ -93,7 +93,7 @@ class _Writer:
             if b.role is Role.SCRATCH:
                 continue
             inside = self.fast if name in near else self.outer
-            fixed = b.role.external or b.role is Role.L3
+            fixed = b.role.external or b.role.behind
             self.buffers[name] = b if fixed else replace(b, memory=inside)
 
     def _all(self, stay: Stay) -> bool:

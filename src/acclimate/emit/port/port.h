@@ -44,10 +44,12 @@ extern "C" {
 #ifdef AC_PULP
 typedef uint32_t ac_l3_place;
 #define AC_L3(name, bytes) ac_l3_place name
+#define AC_L3_PLACE(array, base, offset) ((base) + (offset)) /* of a constant, which a file brought there */
 extern struct pi_device *ac_ram;
 #else
 typedef uint8_t *ac_l3_place;
 #define AC_L3(name, bytes) uint8_t name[bytes] AC_IN(l3)
+#define AC_L3_PLACE(array, base, offset) ((ac_l3_place)(uintptr_t)(array))
 #endif
 
 typedef void (*ac_task)(void *argument, int32_t core);

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frozen weights that wait in l3 where the memory before it is too small.
+
+A weight that never changes needs no copy back, and takes RAM only while a call reads it. So this
+comes before anything is done about activations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from acclimate.fit.room import aligned
+from acclimate.fit.stage import Stage
+from acclimate.kernels.copy.op import COPY, Copy
+from acclimate.program import Buffer, Call, Entry, Program, Role, View, verify
+from acclimate.wanted import Wanted
+
+
+@dataclass(frozen=True)
+class Storable:
+    """Frozen weights, the largest first.
+
+    Args:
+        weights: that l3 has room for.
+    """
+
+    weights: tuple[Buffer, ...] = ()
+
+    @classmethod
+    def of(cls, program: Program, wanted: Wanted) -> Storable:
+        """Those of a program; none where nothing may wait in an l3."""
+        l3 = wanted.target.l3
+        if wanted.saving.page != "auto" or l3 is None:
+            return cls()
+        read = {view.buffer for call in program.calls() for view in call.reads}
+        frozen = [b for b in program.buffers.values() if b.role is Role.FROZEN and b.name in read]
+        frozen.sort(key=lambda b: -b.size_bytes)
+        found: list[Buffer] = []
+        for buffer in frozen:
+            if sum(aligned(b.size_bytes) for b in (*found, buffer)) <= l3.usable_bytes:
+                found.append(buffer)
+        return cls(tuple(found))
+
+    def enough(self, size_bytes: int) -> tuple[Buffer, ...]:
+        """As few as free so many bytes; all of them where they are not enough."""
+        for count in range(len(self.weights) + 1):
+            if freed_bytes(self.weights[:count]) >= size_bytes:
+                return self.weights[:count]
+        return self.weights
+
+
+def freed_bytes(weights: Sequence[Buffer]) -> int:
+    """What weights in l3 leave free; the largest one may be there when most bytes are alive."""
+    sizes = [aligned(weight.size_bytes) for weight in weights]
+    return sum(sizes) - max(sizes, default=0)
+
+
+def without_room(wanted: Wanted, weights: Sequence[Buffer]) -> Wanted:
+    """The same device with what weights take of l3 reserved there."""
+    taken, l3 = sum(aligned(weight.size_bytes) for weight in weights), wanted.target.l3
+    if l3 is None or not taken:
+        return wanted
+    less = replace(l3, reserved_bytes=l3.reserved_bytes + taken)
+    return replace(wanted, target=replace(wanted.target, l3=less))
+
+
+def store_weights(program: Program, weights: Sequence[Buffer]) -> Stage:
+    """Moves weights to l3; every call that reads one is preceded by a copy of it.
+
+    Before: y = conv(x, w). After: w_near = copy of w; y = conv(x, w_near).
+
+    Args:
+        program: with kernels, in execution order.
+        weights: frozen ones.
+    """
+    buffers = dict(program.buffers)
+    for weight in weights:
+        buffers[weight.name] = replace(weight, role=Role.STORED, memory=str(Role.L3))
+    names = {weight.name for weight in weights}
+    entries = {
+        name: replace(entry, calls=tuple(_fetched(entry, names, buffers)))
+        for name, entry in program.entries.items()
+    }
+    changes = tuple(f"{w.name} waits in l3: {w.size_bytes:,} B" for w in weights)
+    changed = replace(program, buffers=buffers, entries=entries)
+    return Stage("store_weights", changes, verify(changed))
+
+
+def _fetched(entry: Entry, names: Collection[str], buffers: dict[str, Buffer]) -> Iterator[Call]:
+    """The calls of an entry point, with copies before them."""
+    for call in entry.calls:
+        near = {}
+        for name in dict.fromkeys(view.buffer for view in call.reads if view.buffer in names):
+            weight = buffers[name]
+            near[name] = _new_name(f"{entry.name}.{name}_near", buffers)
+            buffers[near[name]] = replace(
+                weight, name=near[name], role=Role.ACTIVATION, path="", memory=""
+            )
+            views = [View(n, (weight.size,), (1,)) for n in (near[name], name)]
+            attrs = Copy((weight.size,), inward=True)
+            yield Call(COPY, (views[0],), (views[1],), attrs, call.phase, call.source)
+        yield call.map_views({name: View.whole(buffers[new]) for name, new in near.items()})
+
+
+def _new_name(stem: str, taken: Collection[str]) -> str:
+    name, count = stem, 2
+    while name in taken:
+        name, count = f"{stem}{count}", count + 1
+    return name
