@@ -291,8 +291,9 @@ def place_of(plan: Plan, name: str, constant: bool = False) -> str:
 
 def _tensor(program: Program, plan: Plan, b: Buffer, values: bool, constants: bool) -> Tensor:
     value = program.values[b.name]
-    behind = b.role.behind  # its values come with the program, however the weights come
-    constant = constants and (behind or (b.role is Role.FROZEN and values))
+    behind = b.role.behind
+    constant = b.role in (Role.FROZEN, Role.STORED) and values and constants
+    values = values or behind  # they come with the program, however the weights come
     return Tensor(
         name=f"{program.name}_{b.name}",
         type=C_TYPES[b.dtype],
@@ -302,7 +303,7 @@ def _tensor(program: Program, plan: Plan, b: Buffer, values: bool, constants: bo
         role=b.role,
         dtype=b.dtype,
         shape=b.shape,
-        lines=_rows(value, b.dtype) if constant or ((values or behind) and value.any()) else [],
+        lines=_rows(value, b.dtype) if constant or (values and value.any()) else [],
         behind=behind,
     )
 

@@ -8,52 +8,51 @@ comes before anything is done about activations.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from acclimate.fit.room import aligned
+from acclimate.fit.room import aligned, wanted_bytes
 from acclimate.fit.stage import Stage
 from acclimate.kernels.copy.op import COPY, Copy
-from acclimate.program import Buffer, Call, Entry, Program, Role, View, verify
+from acclimate.program import Buffer, Call, Entry, Program, Role, View, prune, verify
 from acclimate.wanted import Wanted
 
 
-@dataclass(frozen=True)
-class Storable:
-    """Frozen weights, the largest first.
+def storable(program: Program, wanted: Wanted) -> list[Buffer]:
+    """The frozen weights of a program that l3 has room for, the largest first; none where nothing
+    may wait in an l3."""
+    l3 = wanted.target.l3
+    if wanted.saving.page != "auto" or l3 is None:
+        return []
+    read = {view.buffer for call in program.calls() for view in call.reads}
+    frozen = [b for b in program.buffers.values() if b.role is Role.FROZEN and b.name in read]
+    found: list[Buffer] = []
+    for buffer in sorted(frozen, key=lambda b: -b.size_bytes):
+        if sum(aligned(b.size_bytes) for b in (*found, buffer)) <= l3.usable_bytes:
+            found.append(buffer)
+    return found
+
+
+def enough(program: Program, weights: Sequence[Buffer], size_bytes: int) -> tuple[int, int]:
+    """How many of the first weights free so many bytes of the memory before l3.
 
     Args:
-        weights: that l3 has room for.
+        program: with all of them where they were.
+        weights: that may wait in l3.
+        size_bytes: that are wanted.
+
+    Returns:
+        Their number, and the bytes that they free; where all of them together are not enough,
+        what frees the most. Counted before there are tiles.
     """
-
-    weights: tuple[Buffer, ...] = ()
-
-    @classmethod
-    def of(cls, program: Program, wanted: Wanted) -> Storable:
-        """Those of a program; none where nothing may wait in an l3."""
-        l3 = wanted.target.l3
-        if wanted.saving.page != "auto" or l3 is None:
-            return cls()
-        read = {view.buffer for call in program.calls() for view in call.reads}
-        frozen = [b for b in program.buffers.values() if b.role is Role.FROZEN and b.name in read]
-        frozen.sort(key=lambda b: -b.size_bytes)
-        found: list[Buffer] = []
-        for buffer in frozen:
-            if sum(aligned(b.size_bytes) for b in (*found, buffer)) <= l3.usable_bytes:
-                found.append(buffer)
-        return cls(tuple(found))
-
-    def enough(self, size_bytes: int) -> tuple[Buffer, ...]:
-        """As few as free so many bytes; all of them where they are not enough."""
-        for count in range(len(self.weights) + 1):
-            if freed_bytes(self.weights[:count]) >= size_bytes:
-                return self.weights[:count]
-        return self.weights
-
-
-def freed_bytes(weights: Sequence[Buffer]) -> int:
-    """What weights in l3 leave free; the largest one may be there when most bytes are alive."""
-    sizes = [aligned(weight.size_bytes) for weight in weights]
-    return sum(sizes) - max(sizes, default=0)
+    before, best = wanted_bytes(prune(program)), (0, 0)
+    for count in range(len(weights) + 1):
+        after = prune(store_weights(program, weights[:count]).program)
+        freed = before - wanted_bytes(after)
+        if freed > best[1]:
+            best = (count, freed)
+        if freed >= size_bytes:
+            break
+    return best
 
 
 def without_room(wanted: Wanted, weights: Sequence[Buffer]) -> Wanted:

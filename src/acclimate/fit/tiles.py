@@ -20,7 +20,7 @@ from acclimate.fit.room import (
 )
 from acclimate.fit.save import saved
 from acclimate.fit.stage import Stage, run_passes
-from acclimate.fit.store import Storable, freed_bytes, store_weights, without_room
+from acclimate.fit.store import enough, storable, store_weights, without_room
 from acclimate.passes import LATE_PASSES
 from acclimate.plan import Plan, arrange, check_bound, plan, put, with_teams
 from acclimate.program import Buffer, Program, prune, verify
@@ -122,16 +122,16 @@ def _fit_both(ordered: Stage, wanted: Wanted, room: int) -> tuple[list[Stage], P
         short += _CODE_BYTES * len(list(whole.calls()))
     # With them: a gradient in the place of another one leaves more for activations.
     late, joined = run_passes(LATE_PASSES, ordered.program), True
-    storable, kept = Storable.of(whole, wanted), arena
+    weights, kept = storable(whole, wanted), arena
     for _ in range(_ATTEMPTS):
         arena = min(arena - short, most)
         try:
-            changed = _less(late, wanted, arena, storable.enough(kept - arena))
+            changed = _less(late, wanted, arena, kept - arena, weights)
         except NoSchedule:
             if not joined:
                 raise
             arena, joined = most, False
-            changed = _less(late, wanted, arena, storable.enough(kept - arena))
+            changed = _less(late, wanted, arena, kept - arena, weights)
         tiled = _streamed(prune([*late, *changed][-1].program), wanted, room, joined=joined)
         short = tiled.short_bytes
         if short <= 0:
@@ -140,7 +140,11 @@ def _fit_both(ordered: Stage, wanted: Wanted, room: int) -> tuple[list[Stage], P
 
 
 def _less(
-    late: Sequence[Stage], wanted: Wanted, arena_bytes: int, weights: Sequence[Buffer]
+    late: Sequence[Stage],
+    wanted: Wanted,
+    arena_bytes: int,
+    short_bytes: int,
+    weights: Sequence[Buffer],
 ) -> list[Stage]:
     """Stages after which the outer memory has room: weights in l3, then less of activations.
 
@@ -148,12 +152,15 @@ def _less(
         late: stages so far.
         wanted: what the program has to fit.
         arena_bytes: that there are with all weights where they were.
-        weights: that wait in l3.
+        short_bytes: by which that is too little with everything kept.
+        weights: that may wait in l3.
     """
     program = late[-1].program
-    found = saved(program, without_room(wanted, weights), arena_bytes + freed_bytes(weights))
-    if weights:
-        found.append(store_weights([*late, *found][-1].program, weights))
+    count, freed = enough(program, weights, short_bytes)
+    stored = weights[:count]
+    found = saved(program, without_room(wanted, stored), arena_bytes + freed)
+    if stored:
+        found.append(store_weights([*late, *found][-1].program, stored))
     return found
 
 

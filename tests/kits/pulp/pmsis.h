@@ -94,6 +94,27 @@ int pi_ram_alloc(struct pi_device *device, uint32_t *addr, uint32_t size);
 void pi_cl_ram_copy(struct pi_device *device, uint32_t pi_ram_addr, void *addr, uint32_t size, int ext2loc,
                     pi_cl_ram_req_t *req);
 void pi_cl_ram_copy_wait(pi_cl_ram_req_t *req);
+void pi_ram_write(struct pi_device *device, uint32_t pi_ram_addr, void *data, uint32_t size);
+
+struct pi_default_flash_conf {
+    uint32_t size;
+};
+struct pi_fs_conf {
+    struct pi_device *flash;
+};
+struct pi_readfs_conf {
+    struct pi_fs_conf fs;
+};
+typedef struct pi_fs_file pi_fs_file_t;
+void pi_default_flash_conf_init(struct pi_default_flash_conf *conf);
+int pi_flash_open(struct pi_device *device);
+void pi_flash_close(struct pi_device *device);
+void pi_readfs_conf_init(struct pi_readfs_conf *conf);
+int32_t pi_fs_mount(struct pi_device *device);
+void pi_fs_unmount(struct pi_device *device);
+pi_fs_file_t *pi_fs_open(struct pi_device *device, const char *file_name, int flags);
+int32_t pi_fs_read(pi_fs_file_t *file, void *buffer, uint32_t size);
+void pi_fs_close(pi_fs_file_t *file);
 
 typedef enum { PI_PERF_CYCLES = 16, PI_PERF_ACTIVE_CYCLES = 0 } pi_perf_event_e;
 void pi_perf_conf(unsigned events);

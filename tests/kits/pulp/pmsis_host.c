@@ -201,6 +201,64 @@ void pi_cl_ram_copy_wait(pi_cl_ram_req_t *req) {
            req->size);
 }
 
+void pi_ram_write(struct pi_device *device, uint32_t pi_ram_addr, void *data, uint32_t size) {
+    check(!on_cluster && ram_opened && device != NULL, "the controller writes to a RAM that is not open");
+    check(size > 0 && pi_ram_addr >= 4 && pi_ram_addr + size <= given, "a write outside of what was given");
+    memcpy(ram + pi_ram_addr, data, size);
+}
+
+/* The flash of a board: the files of the folder in which the program was started. */
+static int flash_opened = 0, mounted = 0;
+
+struct pi_fs_file {
+    FILE *stream;
+};
+
+void pi_default_flash_conf_init(struct pi_default_flash_conf *conf) {
+    conf->size = 1u << 23;
+}
+
+int pi_flash_open(struct pi_device *device) {
+    flash_opened = device->config != NULL;
+    return flash_opened ? 0 : -1;
+}
+
+void pi_flash_close(struct pi_device *device) {
+    check(flash_opened && !mounted && device != NULL, "the flash is closed before its file system");
+    flash_opened = 0;
+}
+
+void pi_readfs_conf_init(struct pi_readfs_conf *conf) {
+    memset(conf, 0, sizeof *conf);
+}
+
+int32_t pi_fs_mount(struct pi_device *device) {
+    const struct pi_readfs_conf *conf = device->config;
+    check(conf != NULL && conf->fs.flash != NULL && flash_opened, "a file system without a flash");
+    mounted = 1;
+    return 0;
+}
+
+void pi_fs_unmount(struct pi_device *device) {
+    check(mounted && device != NULL, "the file system is not mounted");
+    mounted = 0;
+}
+
+pi_fs_file_t *pi_fs_open(struct pi_device *device, const char *file_name, int flags) {
+    static pi_fs_file_t file;
+    check(mounted && device != NULL && flags == 0, "the file system is not mounted");
+    file.stream = fopen(file_name, "rb");
+    return file.stream == NULL ? NULL : &file;
+}
+
+int32_t pi_fs_read(pi_fs_file_t *file, void *buffer, uint32_t size) {
+    return (int32_t)fread(buffer, 1, size, file->stream);
+}
+
+void pi_fs_close(pi_fs_file_t *file) {
+    fclose(file->stream);
+}
+
 void pi_perf_conf(unsigned wanted) {
     events = wanted;
 }

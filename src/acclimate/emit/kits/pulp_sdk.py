@@ -6,6 +6,10 @@ Source: the headers of PMSIS, pulp-platform/pulp-sdk and GreenWaves-Technologies
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from acclimate.emit import example
 from acclimate.emit.kits.kit import Kit, Tree
 from acclimate.emit.ports import port_file, port_sources
@@ -27,8 +31,9 @@ def _files(tree: Tree) -> dict[str, bytes]:
     copied = copied_to_l1(tree.program, tree.plan, tree.target)
     places = {item.name: f"{'l1' if item.name in copied else 'l2'}.{item.name}" for item in items}
     ports = port_sources(tree.program, "pulp")
+    stored = stored_image(tree.program)
     learns = "train" if "train" in tree.program.entries else "accumulate"
-    more = {
+    more: dict[str, Any] = {
         "items": items,
         "copied": copied,
         "ports": ports,
@@ -40,12 +45,26 @@ def _files(tree: Tree) -> dict[str, bytes]:
         "assembly_sources": [name for name in tree.sources if name.endswith(".S")],
         "stack_bytes": stack_bytes(tree.target),
         "l3_place": f"{tree.program.name}_l3",
+        "stored_file": f"{tree.program.name}_l3.bin",
+        "stored_bytes": len(stored),
+        "stored_offset": tree.program.l3_page_bytes,
         "image_bytes": placed_bytes(tree.program, tree.plan, "l1"),
     }
     files = dict(tree.library)
     for name in ("Makefile", "main.c", "README.md"):
         files[name] = render(f"pulp_sdk/{name}.jinja", tree.variables, **more)
+    if stored:
+        files[more["stored_file"]] = stored
     return files | {name: port_file(name) for name in ports}
+
+
+def stored_image(program: Program) -> bytes:
+    """The constants of l3 as they lie there, from the end of what waits there during a call on."""
+    start, image = program.l3_page_bytes, bytearray()
+    for name, offset in program.stored_offsets.items():
+        image += bytes(offset - start - len(image))
+        image += np.ascontiguousarray(program.values[name]).tobytes()
+    return bytes(image)
 
 
 def placed_bytes(program: Program, plan: Plan, memory: str) -> int:
