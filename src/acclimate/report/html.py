@@ -47,13 +47,15 @@ def page_template(name: str) -> jinja2.Template:
 def report_html(report: Report) -> str:
     """The report as one HTML file of usually less than 300 kB."""
     memory = report.memory
-    static = {role: size for role, size in memory.static_bytes.items() if role != "frozen"}
+    no_ram = ("frozen", "stored")
+    static = {role: size for role, size in memory.static_bytes.items() if role not in no_ram}
     return page_template("report.html.jinja").render(
         report=report,
         main=min(report.entries, key=_rank),
         profile=report.profile,
         ram=charts.stack({"arena": memory.arena_bytes, **static}, _ROLES),
         frozen_bytes=memory.static_bytes.get("frozen", 0),
+        stored_bytes=memory.static_bytes.get("stored", 0),
         training=[(item, _training(item)) for item in report.training],
         entries=[
             (

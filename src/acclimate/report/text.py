@@ -69,12 +69,13 @@ def _indent(lines: Iterable[str]) -> list[str]:
 def _memory(report: Report) -> list[str]:
     memory = report.memory
     static = dict(memory.static_bytes)
-    frozen = static.pop("frozen", 0)
+    frozen, stored = static.pop("frozen", 0), static.pop("stored", 0)
     rows = [["arena", number(memory.arena_bytes), "buffers of one entry point at a time"]]
     rows += [[role, number(size), "static"] for role, size in static.items()]
     rows += [["RAM", number(memory.ram_bytes), "arena and static, without stack"]]
     if memory.l3_bytes:
-        rows += [["l3", number(memory.l3_bytes), "activations wait there, behind the RAM"]]
+        what = "activations and frozen weights" if stored else "activations"
+        rows += [["l3", number(memory.l3_bytes), f"{what} wait there, behind the RAM"]]
     if frozen:
         rows += [["frozen", number(frozen), "constants in flash; in RAM with --weights binary"]]
     rows += [["flash", number(memory.flash_bytes), "constants and initial values, without code"]]
