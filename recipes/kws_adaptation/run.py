@@ -125,7 +125,7 @@ def main(arguments: Sequence[str] = sys.argv[1:]) -> int:
     try:
         if "accuracy" in given.tables:
             source = keyword_speech()
-            for size in (m for m in given.models or ["S"] if m != "L"):
+            for size in given.models or ["S"]:
                 sections += accuracy_sections(measure_accuracy(given, size, source, shown))
         if "cost" in given.tables:
             sections.append(cost_section(measure_costs(given), shown))

@@ -61,8 +61,8 @@ EPOCHS = {**dict.fromkeys((*SERIES, HUNDRED, TENTH), 10), EVERYTHING: 6}
 
 TARGETS = ("coffee shop", "city", "mixed voices")
 SNRS_DB = (0.0, 5.0, 10.0)
-# The noise-aware training of a network that is not shipped: epochs by size. L is not trained here.
-PRETRAINING = {"S": 160, "M": 60}
+# The noise-aware training of a network that is not shipped: epochs by size.
+PRETRAINING = {"S": 160, "M": 60, "L": 40}
 
 TUNED_PLACE, TUNED_SNR_DB = "coffee shop", 0.0
 TUNED_CLEAN_LOSS = 0.02  # a rate must not cost more than this without noise
