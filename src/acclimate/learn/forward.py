@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import ctypes
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any, Protocol
 
@@ -15,15 +18,81 @@ from acclimate.device import Library, find_modules, load
 from acclimate.device.elm.meaning import Settings as ElmSettings
 from acclimate.device.rce.meaning import Settings, Status
 from acclimate.errors import BadOption
+from acclimate.learn.repeated import Recorded, repeat
+from acclimate.targets import Target
 
 F32 = NDArray[np.float32]
 Labels = NDArray[np.int64]
 NEURON_BYTES = 12  # besides its centre
 
 
+MODULES = ("elm", "rce", "centroids", "slda", "tinyol")
+_RECORDED: ContextVar[Recorded | None] = ContextVar("recorded", default=None)
+
+
 @cache
-def _library() -> Library:
-    return load(*find_modules(("elm", "rce", "centroids", "slda", "tinyol")))
+def _loaded() -> Library:
+    return load(*find_modules(MODULES))
+
+
+def _library() -> Library | Recorded:
+    return _RECORDED.get() or _loaded()
+
+
+@contextmanager
+def recorded() -> Iterator[Recorded]:
+    """Keeps the calls of heads that are made meanwhile."""
+    found = Recorded(_loaded())
+    token = _RECORDED.set(found)
+    try:
+        yield found
+    finally:
+        _RECORDED.reset(token)
+
+
+@dataclass(frozen=True)
+class HeadCost:
+    """What a head takes on one core of a cluster, all its data in the outer memory.
+
+    Args:
+        learn: cycles of a sample that is learned.
+        solve: cycles once for all samples of a call of `learn`; 0 for most heads.
+        classify: cycles of an answer.
+    """
+
+    learn: float
+    solve: float
+    classify: float
+
+
+def head_cost(
+    make: Callable[[], Head], x: F32, labels: Labels, target: str | Target = "gap9"
+) -> HeadCost:
+    """Counts cycles of a head on a simulated cluster: it learns, and answers, there as here.
+
+    Args:
+        make: makes the head.
+        x: x[N,n] that it learns, one after the other; the last quarter is counted.
+        labels: of them.
+        target: a cluster.
+
+    Raises:
+        BadOption: the target is no cluster.
+    """
+    with recorded() as seen:
+        head = make()
+        started = len(seen.calls)
+        for number in range(len(x)):
+            head.learn(x[number : number + 1], labels[number : number + 1])
+        learned = len(seen.calls)
+        head.answers(x[-1:])
+    found, last = repeat(seen.calls, MODULES, target), -(-len(x) // 4)
+    first, *more = dict.fromkeys(made.name for made in seen.calls[started:learned])
+    return HeadCost(
+        found.mean(first, last),
+        sum(found.mean(name, last) for name in more),
+        found.mean(seen.calls[-1].name, 1),
+    )
 
 
 def _checked(status: int, what: str) -> int:
