@@ -81,7 +81,7 @@ def detection_table(results: Results) -> Table:
         Column(f"{WORDS}: found %"), Column("delay, windows"),
         Column("false alarms per 1000, nothing changes"), Column(WALK),
     )  # fmt: skip
-    tuned = " and ".join(TUNED_TARGETS)
+    tuned, size = " and ".join(TUNED_TARGETS), sizeof(DRIFT.header.types["ac_drift"])
     notes = (
         f"windows of one second, each with an utterance in noise at 0 dB; {BEFORE} in noises that "
         f"the network knows, each window in another, then {AFTER} in the {TARGET}, or half of them "
@@ -91,7 +91,7 @@ def detection_table(results: Results) -> Table:
         "settings: the shortest delay with at most "
         f"{FALSE_ALARMS:g} false alarm per 1000, on other speakers, other parts of the known "
         f"noises, and changes to {tuned}",
-        f"the detector is drift.c: {sizeof(DRIFT.header.types['ac_drift'])} bytes on this machine, and 20 for every value; nobody "
+        f"the detector is drift.c: {size} bytes on this machine, and 20 for every value; nobody "
         "published a figure for it",
     )
     return Table("A change is found", columns_, tuple(rows), _footer(results, notes))
@@ -99,7 +99,7 @@ def detection_table(results: Results) -> Table:
 
 def learning_table(results: Results) -> Table:
     """What the phase of learning gains."""
-    before = _of(results, NEVER, TARGET)[0]
+    before, epochs = _of(results, NEVER, TARGET)[0], next(iter(results)).epochs
     rows: list[tuple[str | Beside, ...]] = []
     for starts in (NEVER, MOMENT, *WATCHED):
         lives, steady = _of(results, starts, TARGET), _of(results, starts, NOTHING)
@@ -125,7 +125,7 @@ def learning_table(results: Results) -> Table:
     )  # fmt: skip
     notes = (
         f"a phase records the noise of {LEARN} windows, then fc1 learns 8 stored utterances of "
-        f"every class in it, {next(iter(results)).epochs} epochs of plain SGD, lr {LR:g}; every false alarm does too",
+        f"every class in it, {epochs} epochs of plain SGD, lr {LR:g}; every false alarm does too",
         "accuracy at the end of the stream, other speakers; that of the place with a later part "
         "of its noise than is heard and recorded; changes in points, mean [range] over streams",
         f"before: {100 * before['clean']:.1f} % without noise, {100 * before['known']:.1f} % in "
