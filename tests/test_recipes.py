@@ -158,5 +158,7 @@ def test_the_drift_recipe_watches_as_the_meaning_says(monkeypatch: pytest.Monkey
         codes = [meaning.push(row.astype(np.float64)) for row in values]
         begins = drift.begins_of(values, chosen)
         assert begins == [t for t, code in enumerate(codes) if code == Status.BEGIN]
+        watched = drift.watched_windows(begins, chosen.warm_up, len(values))
+        assert watched == sum(code in (Status.STABLE, Status.BEGIN) for code in codes)
         found += drift.delay_of(begins) is not None
     assert found >= 2

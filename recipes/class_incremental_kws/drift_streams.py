@@ -27,6 +27,7 @@ VISIT = 100  # windows in one known place, where a stream walks from one to the 
 WORDS, NOTHING, WALK = "unknown words", "nothing changes", "known places in turn"
 TARGET = "coffee shop"
 TUNED_TARGETS = ("city", "mixed voices")  # places of the streams that choose settings
+_PART = 250  # windows that are mixed at once: 16 MB of samples
 OTHERS_EVERY = 3  # known noises are judged with every third utterance
 
 # What a detector may watch: columns of `Stream.values`.
@@ -103,16 +104,20 @@ class Ears:
         rng = np.random.default_rng([plan.seed, plan.number, kinds.index(plan.kind), 7])
         test = plan.judged == "test"
         clips = self.source.test_clips() if test else self.source.validation_clips()
-        clips = clips.take(self._utterances(plan, clips.labels, rng))
+        said = self._utterances(plan, clips.labels, rng)
         heard = self._noises(plan, rng)
         pieces = random_crops(heard, len(heard), CLIP_SAMPLES, rng)
-        # Each window gets the piece that is kept of it, so that the device can record that.
-        recordings = [NoiseRecording("", piece) for piece in pieces]
-        mix = MixSpec(SNR_DB, SNR_DB)
-        features = self._front_end(mix_clips(clips.samples, clips.labels, recordings, mix, rng))
+        mix, parts = MixSpec(SNR_DB, SNR_DB), list[F32]()
+        for at in range(0, plan.windows, _PART):
+            part = slice(at, at + _PART)
+            # Each window gets the piece that is kept of it, so that the device can record that.
+            noises = [NoiseRecording("", piece) for piece in pieces[part]]
+            x, y = clips.samples[said[part]], clips.labels[said[part]]
+            parts.append(self._front_end(mix_clips(x, y, noises, mix, rng)))
+        features = np.concatenate(parts)
         latents = self._prefix(features)
         statistics = np.column_stack([latents.mean(1), latents.std(1), features[:, 0].mean(1)])
-        return Stream(latents, statistics.astype(np.float32), clips.labels, pieces)
+        return Stream(latents, statistics.astype(np.float32), clips.labels[said], pieces)
 
     @staticmethod
     def _utterances(plan: Plan, labels: I64, rng: np.random.Generator) -> I64:

@@ -8,7 +8,18 @@ from ctypes import sizeof
 from statistics import fmean
 from typing import Any
 
-from drift import FALSE_ALARMS, LEARN, LR, MOMENT, NEVER, STREAMS, Life, Try, delay_of
+from drift import (
+    FALSE_ALARMS,
+    LEARN,
+    LR,
+    MOMENT,
+    NEVER,
+    STREAMS,
+    Life,
+    Try,
+    delay_of,
+    watched_windows,
+)
 from drift_streams import (
     AFTER,
     BEFORE,
@@ -52,8 +63,10 @@ def _found(results: Results, starts: str, kind: str) -> tuple[str, str]:
 
 
 def _alarms(results: Results, starts: str, kind: str) -> str:
-    lives = _of(results, starts, kind)
-    return f"{1000 * sum(len(r['begins']) for r in lives) / (STEADY * len(lives)):.2f}"
+    """Alarms in 1000 windows that were watched."""
+    lives = {c: r["begins"] for c, r in results.items() if (c.starts, c.kind) == (starts, kind)}
+    watched = sum(watched_windows(begins, c.warm_up, STEADY) for c, begins in lives.items())
+    return f"{1000 * sum(map(len, lives.values())) / watched:.2f}"
 
 
 def _footer(results: Results, notes: tuple[str, ...]) -> Footer:
@@ -79,7 +92,7 @@ def detection_table(results: Results) -> Table:
         Column("watched", "l"), Column("values"), Column("warm-up, slack, threshold"),
         Column(f"{TARGET}: found %"), Column("delay, windows"),
         Column(f"{WORDS}: found %"), Column("delay, windows"),
-        Column("false alarms per 1000, nothing changes"), Column(WALK),
+        Column("false alarms per 1000 watched, nothing changes"), Column(WALK),
     )  # fmt: skip
     tuned, size = " and ".join(TUNED_TARGETS), sizeof(DRIFT.header.types["ac_drift"])
     notes = (
@@ -87,7 +100,8 @@ def detection_table(results: Results) -> Table:
         f"the network knows, each window in another, then {AFTER} in the {TARGET}, or half of them "
         "words that are no keywords; delay: mean [range] where the change was found",
         f"without a change: {STEADY} windows a stream, each in another known noise, or {VISIT} in "
-        "one known place after the other",
+        "one known place after the other; alarms per 1000 windows that are watched: those of "
+        "warm-ups and phases of learning do not count",
         "settings: the shortest delay with at most "
         f"{FALSE_ALARMS:g} false alarm per 1000, on other speakers, other parts of the known "
         f"noises, and changes to {tuned}",
@@ -152,7 +166,7 @@ def settings_table(results: Results, tries: Mapping[Try, Mapping[str, Any]]) -> 
         ))  # fmt: skip
     columns = (
         Column("watched", "l"), Column("warm-up, slack, threshold"),
-        Column("false alarms per 1000"), Column("found %"), Column("delay, windows"),
+        Column("false alarms per 1000 watched"), Column("found %"), Column("delay, windows"),
     )  # fmt: skip
     notes = (
         f"{tried.streams} streams without a change, and as many to each of "
