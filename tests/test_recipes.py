@@ -144,6 +144,9 @@ def test_a_change_of_place_starts_learning(tmp_path: Path) -> None:
     assert changed["spectrum"]["place"] != changed["never"]["place"], "and something was learned"
     again = run("class_incremental_kws", *small, "--print")
     assert again.stdout == first.stdout
+    next((tmp_path / "cells").glob("drift-*")).unlink()
+    partly = run("class_incremental_kws", *small, "--print")
+    assert partly.returncode == 1 and "17 of 18 cells" in partly.stderr
 
 
 def test_the_drift_recipe_watches_as_the_meaning_says(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,8 +54,9 @@ def options() -> argparse.Namespace:
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
     parser.add_argument("--out", type=Path, default=OUT, help=f"folder, {OUT} by default")
     parser.add_argument("--quick", action="store_true", help="small: to see that all works")
-    parser.add_argument("--tune", action="store_true", help="compare settings, on other speakers")
-    parser.add_argument("--drift", action="store_true", help="a change starts learning by itself")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--tune", action="store_true", help="compare settings, on other speakers")
+    what.add_argument("--drift", action="store_true", help="a change starts learning by itself")
     parser.add_argument("--print", action="store_true", help="measure nothing")
     return parser.parse_args()
 
@@ -79,7 +80,7 @@ def measured(
     """What is there already, or all of it.
 
     Raises:
-        BadOption: nothing was measured, and nothing is to be measured.
+        BadOption: nothing was measured, or for `--drift` not all, and nothing is to be measured.
     """
     store = CellStore(given.out / "cells")
     if given.print:
@@ -90,6 +91,12 @@ def measured(
     if not found:
         raise BadOption(
             "nothing was measured yet", found=str(given.out), hint="run it without --print"
+        )
+    if given.drift and len(found) < len(set(cells)):
+        raise BadOption(
+            "not everything was measured yet",
+            found=f"{len(found)} of {len(set(cells))} cells in {given.out}",
+            hint="run it without --print; it goes on from there",
         )
     return found
 
