@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from acclimate.device.drift.meaning import Drift, Settings, Status
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 
@@ -121,3 +125,43 @@ def test_class_incremental_kws_goes_on_where_it_was(tmp_path: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in cells} == cells, "nothing is measured twice"
     nothing = run("class_incremental_kws", "--print", "--out", str(tmp_path / "other"))
     assert nothing.returncode == 1 and "without --print" in nothing.stderr
+
+
+@pytest.mark.usefixtures("without_recordings")
+def test_a_change_of_place_starts_learning(tmp_path: Path) -> None:
+    small = ("--drift", "--quick", "--out", str(tmp_path))
+    first = run("class_incremental_kws", *small)
+    assert first.returncode == 0, first.stderr
+    assert "nobody published a figure" in first.stdout and "seeds: 0" in first.stdout
+    lives = [
+        (kept["cell"], kept["result"])
+        for kept in (json.loads(p.read_text()) for p in (tmp_path / "cells").glob("drift-*"))
+    ]
+    changed = {c["starts"]: r for c, r in lives if c["kind"] == "coffee shop"}
+    assert changed["never"]["begins"] == [] and changed["at the known moment"]["begins"] == [600]
+    detected = changed["spectrum"]["begins"]
+    assert any(t >= 600 for t in detected), "the change was found"
+    assert changed["spectrum"]["place"] != changed["never"]["place"], "and something was learned"
+    again = run("class_incremental_kws", *small, "--print")
+    assert again.stdout == first.stdout
+    next((tmp_path / "cells").glob("drift-*")).unlink()
+    partly = run("class_incremental_kws", *small, "--print")
+    assert partly.returncode == 1 and "17 of 18 cells" in partly.stderr
+
+
+def test_the_drift_recipe_watches_as_the_meaning_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(RECIPES / "class_incremental_kws")
+    drift = importlib.import_module("drift")
+    rng, chosen = np.random.default_rng(0), Settings(100, 60, 0.5, 12.0)
+    found = 0
+    for jump in (0.0, 0.7, 3.0):
+        values = rng.normal(0, 1, (1000, 3)).astype(np.float32)
+        values[drift.BEFORE :, 1] += jump
+        meaning = Drift(chosen, 3)
+        codes = [meaning.push(row.astype(np.float64)) for row in values]
+        begins = drift.begins_of(values, chosen)
+        assert begins == [t for t, code in enumerate(codes) if code == Status.BEGIN]
+        watched = drift.watched_windows(begins, chosen.warm_up, len(values))
+        assert watched == sum(code in (Status.STABLE, Status.BEGIN) for code in codes)
+        found += drift.delay_of(begins) is not None
+    assert found >= 2

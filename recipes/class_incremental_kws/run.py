@@ -4,6 +4,7 @@
     python recipes/class_incremental_kws/run.py            # all of it; resumes
     python recipes/class_incremental_kws/run.py --quick    # one seed, a short training
     python recipes/class_incremental_kws/run.py --tune     # rates and strengths, on other speakers
+    python recipes/class_incremental_kws/run.py --drift    # does a change of place start learning?
     python recipes/class_incremental_kws/run.py --print    # the table of what is there already
 
 DS-CNN-S knows four words, silence and unknown; its layers but the last stay as they are. Speech
@@ -14,12 +15,18 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
+import torch
+from drift import Lives, lives_of, tries_of
+from drift_streams import Ears
+from drift_tables import drift_section
 from measure import WAYS, Cell, measure
-from spotter import speech
+from spotter import THREADS, speech
 from tables import tuning_section, ways_section
 
 from acclimate.errors import AcclimateError, BadOption
@@ -27,6 +34,7 @@ from acclimate.experiment import (
     CellStore,
     Experiment,
     Page,
+    Section,
     kept_cells,
     measure_cells,
     progress_on,
@@ -35,6 +43,7 @@ from acclimate.experiment import (
 
 OUT = Path("build/class_incremental_kws")
 VERSION = 2
+S = TypeVar("S")
 SEEDS = (0, 1, 2)
 _TUNED_SEED = 100
 
@@ -45,7 +54,9 @@ def options() -> argparse.Namespace:
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
     parser.add_argument("--out", type=Path, default=OUT, help=f"folder, {OUT} by default")
     parser.add_argument("--quick", action="store_true", help="small: to see that all works")
-    parser.add_argument("--tune", action="store_true", help="compare settings, on other speakers")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--tune", action="store_true", help="compare settings, on other speakers")
+    what.add_argument("--drift", action="store_true", help="a change starts learning by itself")
     parser.add_argument("--print", action="store_true", help="measure nothing")
     return parser.parse_args()
 
@@ -63,31 +74,68 @@ def tuned(first: Cell) -> list[Cell]:
     return cells
 
 
+def measured(
+    experiment: Experiment[S], cells: Sequence[S], given: argparse.Namespace
+) -> dict[S, dict[str, Any]]:
+    """What is there already, or all of it.
+
+    Raises:
+        BadOption: nothing was measured, or for `--drift` not all, and nothing is to be measured.
+    """
+    store = CellStore(given.out / "cells")
+    if given.print:
+        found = kept_cells(experiment, cells, store)
+    else:
+        with progress_on("class-incremental") as advance:
+            found = measure_cells(experiment, cells, store, advance)
+    if not found:
+        raise BadOption(
+            "nothing was measured yet", found=str(given.out), hint="run it without --print"
+        )
+    if given.drift and len(found) < len(set(cells)):
+        raise BadOption(
+            "not everything was measured yet",
+            found=f"{len(found)} of {len(set(cells))} cells in {given.out}",
+            hint="run it without --print; it goes on from there",
+        )
+    return found
+
+
+def ways(given: argparse.Namespace) -> Section:
+    """The ways to learn new words, or settings of them."""
+    first = Cell(speech().description, WAYS[0])
+    seeds = given.seeds
+    if given.quick:
+        first, seeds = replace(first, training=1, epochs=1), seeds[:1]
+    cells = [replace(first, way=way, seed=seed) for seed in seeds for way in WAYS]
+    cells = tuned(first) if given.tune else cells
+    experiment = Experiment("ways", VERSION, partial(measure, given.out / "networks"))
+    found = measured(experiment, cells, given)
+    return tuning_section(found) if given.tune else ways_section(found)
+
+
+def drift(given: argparse.Namespace) -> Section:
+    """A detector that starts learning."""
+    torch.set_num_threads(THREADS)
+    lives = Lives(Ears(speech(), 8 if given.quick else 1))
+    seeds = given.seeds[: 1 if given.quick else None]
+    tries = measured(lives.tries, tries_of(lives.ears, quick=given.quick), given)
+    cells = lives_of(lives.ears, tries, seeds, quick=given.quick)
+    return drift_section(measured(lives.lives, cells, given), tries)
+
+
 def main() -> int:
     """Measures, prints, writes the page."""
     given = options()
     try:
-        first = Cell(speech().description, WAYS[0])
-        seeds = given.seeds
-        if given.quick:
-            first, seeds = replace(first, training=1, epochs=1), seeds[:1]
-        cells = [replace(first, way=way, seed=seed) for seed in seeds for way in WAYS]
-        cells = tuned(first) if given.tune else cells
-        experiment = Experiment("ways", VERSION, partial(measure, given.out / "networks"))
-        store = CellStore(given.out / "cells")
-        if given.print:
-            found = kept_cells(experiment, cells, store)
-        else:
-            with progress_on("class-incremental") as advance:
-                found = measure_cells(experiment, cells, store, advance)
-        if not found:
-            raise BadOption(
-                "nothing was measured yet", found=str(given.out), hint="run it without --print"
-            )
-        section = tuning_section(found) if given.tune else ways_section(found)
-        print(section.tables[0].text(), end="\n\n")
+        section = drift(given) if given.drift else ways(given)
+        for table in section.tables:
+            print(table.text(), end="\n\n")
         about = "A keyword spotter learns new words on the device"
-        path = given.out / f"class_incremental_kws{'_tuning' * given.tune}.html"
+        if given.drift:
+            about = "A keyword spotter notices by itself that it must learn"
+        what = "_drift" if given.drift else "_tuning" if given.tune else ""
+        path = given.out / f"class_incremental_kws{what}.html"
         save_page(Page("New keywords", about, (section,)), path)
         print(path)
     except KeyboardInterrupt:
