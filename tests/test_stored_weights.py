@@ -141,8 +141,10 @@ def test_other_frozen_weights_have_another_hash() -> None:
 
 
 def test_without_pages_or_an_l3_it_is_refused() -> None:
-    with pytest.raises(DoesNotFit):
+    with pytest.raises(DoesNotFit) as refused:
         compiled(page="never")
+    (hint,) = re.findall(r"page='auto'  # the same step, ([\d,]+) B of it wait", str(refused.value))
+    assert int(hint.replace(",", "")) > 20_000
     with pytest.raises(DoesNotFit):
         compiled(target=cluster())
 

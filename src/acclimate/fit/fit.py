@@ -10,6 +10,7 @@ from acclimate.estimate import entry_cycles
 from acclimate.fit.room import PORT_BYTES, fast_room, persistent_bytes, usable, wanted_bytes
 from acclimate.fit.save import saved
 from acclimate.fit.stage import ORDERED, Stage, run_passes
+from acclimate.fit.store import with_less
 from acclimate.fit.tiles import fit_tiles
 from acclimate.passes import LATE_PASSES
 from acclimate.passes.share_sums import share_sums
@@ -87,8 +88,10 @@ def quick_l3_bytes(program: Program, wanted: Wanted) -> int:
     """
     ordered = order_calls(select_kernels(program, wanted.target))
     late = run_passes(LATE_PASSES, ordered)[-1].program
-    most = usable(wanted.target.memories[1], wanted.limits) - persistent_bytes(prune(late))
-    stages = saved(late, wanted, most)
+    whole = prune(late)
+    most = usable(wanted.target.memories[1], wanted.limits) - persistent_bytes(whole)
+    short = plan(whole, seconds=0.0).arena_bytes - most
+    stages = with_less(late, wanted, most, short)
     return stages[-1].program.l3_bytes if stages else 0
 
 

@@ -11,10 +11,32 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from acclimate.fit.room import aligned, wanted_bytes
+from acclimate.fit.save import saved
 from acclimate.fit.stage import Stage
 from acclimate.kernels.copy.op import COPY, Copy
 from acclimate.program import Buffer, Call, Entry, Program, Role, View, prune, verify
 from acclimate.wanted import Wanted
+
+
+def with_less(program: Program, wanted: Wanted, arena_bytes: int, short_bytes: int) -> list[Stage]:
+    """Stages after which the memory before l3 has room: weights in l3, then less of activations.
+
+    Args:
+        program: with kernels, in execution order, before tiles.
+        wanted: what it has to fit.
+        arena_bytes: that there are with all weights where they were.
+        short_bytes: by which that is too little with everything kept.
+
+    Raises:
+        NoSchedule: nothing is within the limits.
+    """
+    weights = storable(program, wanted)
+    count, freed = enough(program, weights, short_bytes)
+    stored = weights[:count]
+    found = saved(program, without_room(wanted, stored), arena_bytes + freed)
+    if stored:
+        found.append(store_weights(found[-1].program if found else program, stored))
+    return found
 
 
 def storable(program: Program, wanted: Wanted) -> list[Buffer]:

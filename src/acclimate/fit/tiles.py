@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from acclimate.errors import DoesNotFit, NoSchedule
@@ -20,10 +20,10 @@ from acclimate.fit.room import (
 )
 from acclimate.fit.save import saved
 from acclimate.fit.stage import Stage, run_passes
-from acclimate.fit.store import enough, storable, store_weights, without_room
+from acclimate.fit.store import with_less
 from acclimate.passes import LATE_PASSES
 from acclimate.plan import Plan, arrange, check_bound, plan, put, with_teams
-from acclimate.program import Buffer, Program, prune, verify
+from acclimate.program import Program, prune, verify
 from acclimate.stream import Streaming, begin_early
 from acclimate.tune.code_size import code_bytes, spare_code
 from acclimate.wanted import Wanted
@@ -122,46 +122,21 @@ def _fit_both(ordered: Stage, wanted: Wanted, room: int) -> tuple[list[Stage], P
         short += _CODE_BYTES * len(list(whole.calls()))
     # With them: a gradient in the place of another one leaves more for activations.
     late, joined = run_passes(LATE_PASSES, ordered.program), True
-    weights, kept = storable(whole, wanted), arena
+    late_program, kept = late[-1].program, arena
     for _ in range(_ATTEMPTS):
         arena = min(arena - short, most)
         try:
-            changed = _less(late, wanted, arena, kept - arena, weights)
+            changed = with_less(late_program, wanted, arena, kept - arena)
         except NoSchedule:
             if not joined:
                 raise
             arena, joined = most, False
-            changed = _less(late, wanted, arena, kept - arena, weights)
+            changed = with_less(late_program, wanted, arena, kept - arena)
         tiled = _streamed(prune([*late, *changed][-1].program), wanted, room, joined=joined)
         short = tiled.short_bytes
         if short <= 0:
             break
     return [ordered, *late, *changed, tiled.stage], _put(tiled, wanted)
-
-
-def _less(
-    late: Sequence[Stage],
-    wanted: Wanted,
-    arena_bytes: int,
-    short_bytes: int,
-    weights: Sequence[Buffer],
-) -> list[Stage]:
-    """Stages after which the outer memory has room: weights in l3, then less of activations.
-
-    Args:
-        late: stages so far.
-        wanted: what the program has to fit.
-        arena_bytes: that there are with all weights where they were.
-        short_bytes: by which that is too little with everything kept.
-        weights: that may wait in l3.
-    """
-    program = late[-1].program
-    count, freed = enough(program, weights, short_bytes)
-    stored = weights[:count]
-    found = saved(program, without_room(wanted, stored), arena_bytes + freed)
-    if stored:
-        found.append(store_weights([*late, *found][-1].program, stored))
-    return found
 
 
 def _streamed(whole: Program, wanted: Wanted, room: int, *, joined: bool = True) -> _Tiled:
