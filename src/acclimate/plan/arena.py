@@ -12,6 +12,7 @@ _REMEMBERED = 1000
 # found. So sizes above the bound are tried, each for a share of the time; one near it is enough.
 _GAPS = (0.0, 0.002, 0.005, 0.01, 0.02)
 _NEAR = 0.01
+_FEW = 100  # buffers for which it is worth a second look whether none need be lost
 _SHARES = (0.004, 0.02)
 # Offsets by sizes and lifetimes: the points of a survey have many arenas in common.
 _KNOWN: dict[tuple[object, ...], tuple[int, ...]] = {}
@@ -42,8 +43,11 @@ def _pack(lives: Sequence[Lifetime], calls: int, seconds: float) -> dict[str, in
         return best
     for share in _SHARES:
         best = _within(lives, best, bound, share * seconds)
-        if height(lives, best) <= bound * (1 + _NEAR):
+        gap = height(lives, best) - bound
+        if gap == 0 or (gap <= _NEAR * bound and len(lives) > _FEW):
             return best
+    if height(lives, best) <= bound * (1 + _NEAR):
+        return best
     return _solve(lives, best, bound, height(lives, best), seconds) or best
 
 
