@@ -25,7 +25,7 @@ import torch
 from drift import Lives, lives_of, tries_of
 from drift_streams import Ears
 from drift_tables import drift_section
-from measure import WAYS, Cell, measure
+from measure import CHOSEN, WAYS, Cell, measure
 from spotter import THREADS, speech
 from tables import tuning_section, ways_section
 
@@ -42,7 +42,7 @@ from acclimate.experiment import (
 )
 
 OUT = Path("build/class_incremental_kws")
-VERSION = 2
+VERSION = 3
 S = TypeVar("S")
 SEEDS = (0, 1, 2)
 _TUNED_SEED = 100
@@ -62,16 +62,24 @@ def options() -> argparse.Namespace:
 
 
 def tuned(first: Cell) -> list[Cell]:
-    """Settings of the ways that use gradients, judged by speakers that no table is about."""
+    """Settings of every way, judged by speakers that no table is about."""
     one = replace(first, seed=_TUNED_SEED, judged="validation")
-    rates = [replace(one, lr=lr) for lr in (0.01, 0.05, 0.2)]
-    cells = [replace(cell, way="replay, 8 bits", epochs=n) for cell in rates for n in (2, 5, 10)]
-    cells += [replace(cell, way=way) for way in (WAYS[0], WAYS[-1]) for cell in rates]
-    for cell in rates[:2]:
+    rates = [replace(one, lr=lr) for lr in (0.0003, 0.001, 0.003, 0.01, 0.05, 0.2)]
+    both = [*rates[2:], *(replace(cell, scaled=True) for cell in rates[2:])]
+    cells = [replace(cell, way="replay, 8 bits", epochs=n) for cell in both for n in (2, 5, 10)]
+    cells += [replace(cell, way=WAYS[0]) for cell in (*rates[:2], *both)]
+    cells += [replace(cell, way=WAYS[-1], epochs=n) for cell in both for n in (5, 20)]
+    for cell in rates[:5]:
         strengths = (1.0, 10.0, 50.0, 300.0, 1000.0, 3000.0)
         cells += [replace(cell, way="EWC", strength=strength) for strength in strengths]
         cells += [replace(cell, way="LwF", alpha=alpha) for alpha in (1.0, 3.0, 10.0)]
-    return cells
+    cells += [replace(one, way="nearest class mean")]
+    shrinks = (0.0001, 0.001, 0.01, 0.05, 0.2, 0.5)
+    cells += [replace(one, way="streaming LDA", shrink=shrink) for shrink in shrinks]
+    slow = (0.00003, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.05)
+    cells += [replace(one, way="TinyOL", lr=lr) for lr in slow]
+    reaches = (0.4, 0.5, 0.6, 0.75, 0.9, 1.1, 1.4)
+    return [*cells, *(replace(one, way="TinyRCE", reach=reach) for reach in reaches)]
 
 
 def measured(
@@ -106,8 +114,13 @@ def ways(given: argparse.Namespace) -> Section:
     first = Cell(speech().description, WAYS[0])
     seeds = given.seeds
     if given.quick:
-        first, seeds = replace(first, training=1, epochs=1), seeds[:1]
-    cells = [replace(first, way=way, seed=seed) for seed in seeds for way in WAYS]
+        first, seeds = replace(first, training=1), seeds[:1]
+    quick = {"epochs": 1} if given.quick else {}
+    cells = [
+        replace(first, way=way, seed=seed, **{**CHOSEN[way], **quick})
+        for seed in seeds
+        for way in WAYS
+    ]
     cells = tuned(first) if given.tune else cells
     experiment = Experiment("ways", VERSION, partial(measure, given.out / "networks"))
     found = measured(experiment, cells, given)

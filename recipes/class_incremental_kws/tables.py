@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from measure import SLOTS, WAYS, Cell
+from measure import HEADS, SLOTS, WAYS, Cell
 
 from acclimate.experiment import BarChart, Column, Footer, Section, Table, Whisker, points, spread
 
@@ -22,6 +22,7 @@ def values(results: Results, way: str, key: str) -> list[float]:
 def ways_section(results: Results) -> Section:
     """Every way with its metrics."""
     rows, bars = [], []
+    settings = {cell.way: settings_of(cell) for cell in results}
     for way in WAYS:
         right = [100 * v for v in values(results, way, "accuracy_of_all")]
         if not right:
@@ -31,7 +32,7 @@ def ways_section(results: Results) -> Section:
             return spread([100 * v for v in values(results, way, key)])
 
         rows.append((
-            way, spread(right), percent("average_accuracy"), percent("known_after"),
+            way, settings[way], spread(right), percent("average_accuracy"), percent("known_after"),
             percent("forgetting"), points(values(results, way, "backward_transfer")),
             f"{values(results, way, 'ram_bytes')[0]:,.0f}",
             f"{sum(values(results, way, 'accuracy_per_kb')) / len(right):.1f}",
@@ -42,16 +43,17 @@ def ways_section(results: Results) -> Section:
     notes = (
         f"silence, unknown and four words are known ({before} % of their test utterances right "
         "before); six words come two at a time; speakers of test utterances were never heard",
-        f"gradients: last layer, {first.epochs} epochs, plain SGD, lr {first.lr:g}, {first.batch} "
-        f"new utterances an update, EWC {first.strength:g}, LwF {first.alpha:g}, {SLOTS} latents; "
-        "heads: each utterance once, default settings, features standardised on known classes",
+        f"gradients: last layer, plain SGD, {first.batch} new utterances an update, {SLOTS} "
+        "latents; heads: each utterance once, features standardised on known classes",
+        "settings are the best of --tune, on other speakers and other words",
         "RAM of the head and of what it keeps, beside the frozen layers, which all share; with "
         "them an energy would be that of the frozen layers, so none is given per way",
         "mean [lowest..highest] over seeds, which also draw the order of words",
     )
     seeds = ", ".join(str(n) for n in sorted({cell.seed for cell in results}))
     columns = (
-        Column("way", "l"), Column("accuracy, all classes %"), Column("mean of experiences %"),
+        Column("way", "l"), Column("settings", "l"), Column("accuracy, all classes %"),
+        Column("mean of experiences %"),
         Column("known classes %"), Column("forgetting, points"),
         Column("backward transfer, points"), Column("RAM B"), Column("points per kB"),
     )  # fmt: skip
@@ -60,20 +62,31 @@ def ways_section(results: Results) -> Section:
     return Section(title, (), (table,), (BarChart(f"{title}: accuracy, all classes", tuple(bars)),))
 
 
+def settings_of(cell: Cell) -> str:
+    """Those that its way has."""
+    own = {
+        "EWC": f"strength {cell.strength:g}", "LwF": f"alpha {cell.alpha:g}",
+        "streaming LDA": f"shrink {cell.shrink:g}", "TinyOL": f"rate {cell.lr:g}",
+        "TinyRCE": f"reach {cell.reach:g}",
+    }.get(cell.way, "")  # fmt: skip
+    if cell.way in HEADS:
+        return own
+    scaled = "scaled" if cell.scaled else ""
+    return ", ".join(filter(None, (f"rate {cell.lr:g}, {cell.epochs} epochs", own, scaled)))
+
+
 def tuning_section(results: Results) -> Section:
     """Settings side by side."""
     rows = [
         (
-            cell.way, f"{cell.lr:g}", str(cell.epochs),
-            f"{cell.strength:g}" if cell.way == "EWC" else "",
-            f"{cell.alpha:g}" if cell.way == "LwF" else "",
+            cell.way, settings_of(cell),
             f"{100 * result['accuracy_of_all']:.1f}", f"{100 * result['forgetting']:.1f}",
         )
         for cell, result in results.items()
     ]  # fmt: skip
     columns = (
-        Column("way", "l"), Column("rate"), Column("epochs"), Column("strength"), Column("alpha"),
-        Column("accuracy, all classes %"), Column("forgetting, points"),
+        Column("way", "l"), Column("settings", "l"), Column("accuracy, all classes %"),
+        Column("forgetting, points"),
     )  # fmt: skip
     first = next(iter(results))
     notes = ("speakers of fold 2, which the other tables do not use",)
