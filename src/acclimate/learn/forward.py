@@ -77,8 +77,10 @@ def head_cost(
         target: a cluster.
 
     Raises:
-        BadOption: the target is no cluster.
+        BadOption: the target is no cluster, or there are no samples.
     """
+    if not len(x):
+        raise BadOption("a head that learns nothing costs nothing", hint="x[N,n] with N >= 1")
     with recorded() as seen:
         head = make()
         started = len(seen.calls)

@@ -71,7 +71,7 @@ def height(lives: Sequence[Lifetime], offsets: dict[str, int]) -> int:
 
 
 def greedy(lives: Sequence[Lifetime]) -> dict[str, int]:
-    """Best of three orders, each buffer at the lowest free place.
+    """Best of four orders, each buffer at the lowest free place.
 
     Source: greedy by size, Pisarchyk and Lee, arXiv:2001.03288.
     """
