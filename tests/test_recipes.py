@@ -12,8 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
 
 from acclimate.device.drift.meaning import Drift, Settings, Status
+from acclimate.errors import DataError
+from acclimate.models.mobilenet_v1 import BLOCKS, MobileNetV1
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 
@@ -165,3 +169,62 @@ def test_the_drift_recipe_watches_as_the_meaning_says(monkeypatch: pytest.Monkey
         assert watched == sum(code in (Status.STABLE, Status.BEGIN) for code in codes)
         found += drift.delay_of(begins) is not None
     assert found >= 2
+
+
+def test_latent_replay_reads_weights_of_keras(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a file as Keras writes it, judged by the function that Keras computes."""
+    h5py = pytest.importorskip("h5py")
+    monkeypatch.syspath_prepend(str(RECIPES / "latent_replay"))
+    vww = importlib.import_module("vww")
+    torch.manual_seed(0)
+    stored: dict[str, torch.Tensor] = {}
+
+    def layer(kind: str, number: int, **values: torch.Tensor) -> list[torch.Tensor]:
+        name = kind if number == 0 else f"{kind}_{number}"
+        for key, value in values.items():
+            stored[f"model_weights/{name}/{name}/{key}:0"] = value
+        return list(values.values())
+
+    def norm(number: int, C: int) -> list[torch.Tensor]:
+        return layer("batch_normalization", number, moving_mean=torch.randn(C) / 4,
+                     moving_variance=torch.rand(C) + 0.5, gamma=torch.rand(C) + 0.5,
+                     beta=torch.randn(C) / 4)  # fmt: skip
+
+    def normed(y: torch.Tensor, of: list[torch.Tensor]) -> torch.Tensor:
+        return F.relu(F.batch_norm(y, *of, eps=1e-3))
+
+    def far_padded(
+        x: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor, stride: int, C: int
+    ) -> torch.Tensor:
+        zeros = (0, 1, 0, 1) if stride == 2 else (1, 1, 1, 1)
+        return F.conv2d(F.pad(x, zeros), kernel, bias, stride, groups=C)
+
+    x = torch.rand(2, 3, 96, 96)
+    C = 8
+    kernel, bias = layer("conv2d", 0, kernel=torch.randn(3, 3, 3, C) / 5, bias=torch.randn(C) / 5)
+    y = normed(far_padded(x, kernel.permute(3, 2, 0, 1), bias, 2, 1), norm(0, C))
+    for k, (channels, stride) in enumerate(BLOCKS):
+        depthwise, bias = layer("depthwise_conv2d", k, bias=torch.randn(C) / 5,
+                                depthwise_kernel=torch.randn(3, 3, C, 1) / 3)[::-1]  # fmt: skip
+        y = far_padded(y, depthwise.permute(2, 3, 0, 1), bias, stride, C)
+        y = normed(y, norm(2 * k + 1, C))
+        K = channels // 4
+        pointwise, bias = layer("conv2d", k + 1, kernel=torch.randn(1, 1, C, K) / C**0.5,
+                                bias=torch.randn(K) / 5)  # fmt: skip
+        y = normed(F.conv2d(y, pointwise.permute(3, 2, 0, 1), bias), norm(2 * k + 2, K))
+        C = K
+    path = tmp_path / "vww.h5"
+    with h5py.File(path, "w") as file:
+        for name, value in stored.items():
+            file[name] = value.numpy()
+    network = MobileNetV1(classes=10).eval()
+    vww.load_weights(network, path)
+    with torch.no_grad():
+        expected = network.fc1(y.mean((2, 3)))
+        torch.testing.assert_close(network(x.flip(2, 3)), expected, rtol=1e-4, atol=1e-4)
+        assert float(expected.std()) > 0.01
+    path.write_bytes(b"no weights")
+    with pytest.raises(DataError, match=r"vww\.h5"):
+        vww.load_weights(network, path)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from network import Training, cut, greatest_of, latents, pretrained
+from network import KINDS, Training, cut, greatest_of, latents, pretrained, start_of
 
 import acclimate as ac
 from acclimate.data.images import CLASSES, Images, small_images
@@ -41,7 +41,8 @@ class Cell:
     """One scenario, learned once.
 
     Attributes:
-        data: description of the images.
+        network: of `network.KINDS`.
+        data: description of the images and of what the network knew before.
         split: where what learns begins.
         way: "naive", "replay", "cwr" or "joint".
         bits: of a number of a replayed latent; 0 where nothing is replayed.
@@ -56,6 +57,7 @@ class Cell:
         judged: "test", or "validation" for choosing rates.
     """
 
+    network: str
     data: str
     split: str
     way: str
@@ -77,6 +79,12 @@ def images() -> Images:
     return small_images()
 
 
+def data_of(network: str) -> str:
+    """What a network learns from here, and what it knew before."""
+    start, found = start_of(network), images().description
+    return f"{found}; network begins with weights of {start}" if start else found
+
+
 def order_of(seed: int) -> tuple[int, ...]:
     """Classes as they come."""
     return tuple(int(k) for k in np.random.default_rng([seed, 7]).permutation(CLASSES))
@@ -84,14 +92,17 @@ def order_of(seed: int) -> tuple[int, ...]:
 
 @lru_cache(maxsize=2)
 def _scenario(
-    split: str, seed: int, base: int, count: int, pretraining: int, judged: str, folder: Path
-) -> tuple[Scenario, torch.nn.Module, torch.nn.Module, float]:
+    network: str, split: str, seed: int, base: int, count: int, pretraining: int, judged: str,
+    folder: Path,
+) -> tuple[Scenario, torch.nn.Module, torch.nn.Module, float]:  # fmt: skip
     """Latents of all experiences, front, tail, and the largest latent."""
     found, order = images(), order_of(seed)
     held_back = min(_HELD_BACK, int((found.y == 0).sum()) // 4)
     known = tuple(sorted(order[:base]))
-    training = Training(found.description, known, pretraining, held_back, seed)
-    front, tail = cut(pretrained(found, training, folder), split)
+    training = Training(
+        network, start_of(network), found.description, known, pretraining, held_back, seed
+    )
+    front, tail = cut(pretrained(found, training, folder), network, split)
     learned, held = [], []
     rng = np.random.default_rng([seed, 8])
     for k in range(CLASSES):
@@ -99,12 +110,12 @@ def _scenario(
         learned.append(rng.permutation(every[:-held_back])[: None if k in known else count])
         held.append(every[-held_back:])
     at = rng.permutation(np.concatenate(learned))
-    train = Labelled(latents(front, found.x[at]), found.y[at])
+    train = Labelled(latents(front, found.x[at], network), found.y[at])
     if judged == "test":
-        test = Labelled(latents(front, found.test_x), found.test_y)
+        test = Labelled(latents(front, found.test_x, network), found.test_y)
     else:
         at = np.concatenate(held)
-        test = Labelled(latents(front, found.x[at]), found.y[at])
+        test = Labelled(latents(front, found.x[at], network), found.y[at])
     groups = [list(known), *([k] for k in order[base:])]
     names = dict(enumerate(found.names))
     scenario = class_incremental(train, test, groups, names=names)
@@ -123,8 +134,9 @@ def compiled(tail: torch.nn.Module, x: np.ndarray, target: str, lr: float = 0.01
 def scene(folder: Path, cell: Cell) -> tuple[Scenario, torch.nn.Module, torch.nn.Module, float]:
     """Of a cell: see `_scenario`."""
     return _scenario(
-        cell.split, cell.seed, cell.base, cell.images, cell.pretraining, cell.judged, folder
-    )
+        cell.network, cell.split, cell.seed, cell.base, cell.images, cell.pretraining,
+        cell.judged, folder,
+    )  # fmt: skip
 
 
 def measure(folder: Path, cell: Cell) -> dict[str, Any]:
@@ -165,7 +177,7 @@ def cost(folder: Path, cell: Cell) -> dict[str, Any]:
     scenario, front, tail, _ = scene(folder, cell)
     train = scenario.experiences[0].train
     fresh, stored = minibatch(cell.images, cell.slots, cell.batch)
-    elements = train.x[0].size
+    elements, side = train.x[0].size, KINDS[cell.network].side
     updates = cell.epochs * -(-cell.images // fresh)  # as `FineTune` fills up the last of an epoch
     found: dict[str, Any] = {
         "fresh": fresh, "stored": stored, "elements": elements, "updates": updates,
@@ -173,7 +185,7 @@ def cost(folder: Path, cell: Cell) -> dict[str, Any]:
     }  # fmt: skip
     for chip in CHIPS:
         learns = compiled(tail, train.x, chip)
-        image = torch.zeros(1, 3, 32, 32)
+        image = torch.zeros(1, 3, side, side)
         sees = ac.compile(
             front, example=(image, front(image)), loss="mse", target=chip, name="front",
             entries=("predict",),

@@ -6,9 +6,11 @@
     python recipes/latent_replay/run.py --tune      # rates, on images held back from training
     python recipes/latent_replay/run.py --print     # tables of what is there already
 
-ResNet8 knows five classes of CIFAR-10 (JPEG); the others come one at a time. The front is frozen
-and runs once per image, the tail learns in the C of the device, old latents come from the device's
-replay memory. Needs ACCLIMATE_DATA with cifar10_jpeg, and Pillow; else it makes patterns.
+ResNet8 and MobileNetV1 know five classes of CIFAR-10 (JPEG); the others come one at a time. The
+front is frozen and runs once per image, the tail learns in the C of the device, old latents come
+from the device's replay memory. Needs ACCLIMATE_DATA with cifar10_jpeg (else it makes patterns) and
+models/mlperf_tiny/vww_mobilenetv1_96.h5 (else MobileNetV1 begins with random weights), and
+`pip install 'acclimate[images]'`.
 """
 
 from __future__ import annotations
@@ -21,8 +23,8 @@ from pathlib import Path
 
 import measure
 from measure import Cell
-from network import SPLITS
-from tables import bits_section, rates_section, slots_section, split_section
+from network import KINDS
+from tables import Results, bits_section, rates_section, slots_section, split_section
 
 from acclimate.errors import AcclimateError, BadOption
 from acclimate.experiment import (
@@ -38,14 +40,17 @@ from acclimate.experiment import (
 
 OUT = Path("build/latent_replay")
 VERSION = 1
+SPLITS = tuple(dict.fromkeys(split for kind in KINDS.values() for split in kind.splits))
 COST_VERSION = 2  # the front was counted in every update before
 BITS = (32, 8, 7, 6, 4)
 SLOTS = 1500
 _FEW = (300, 750)
-# Compared by `--tune`; 0.06 ruins the network from stack 2 on.
-RATES = {"pool": 0.1, "stack 3": 0.06, "stack 2": 0.03}
-_TRIED = {"pool": (0.01, 0.03, 0.1, 0.2), "stack 3": (0.01, 0.03, 0.06, 0.1),
-          "stack 2": (0.003, 0.01, 0.03, 0.06)}  # fmt: skip
+# Compared by `--tune`; 0.06 ruins ResNet8 from stack 2 on.
+RATES = {
+    ("resnet8", "pool"): 0.1, ("resnet8", "stack 3"): 0.06, ("resnet8", "stack 2"): 0.03,
+    ("mobilenet", "pool"): 0.03, ("mobilenet", "block 12"): 0.1, ("mobilenet", "block 5"): 0.03,
+}  # fmt: skip
+_TRIED = (0.003, 0.01, 0.03, 0.06, 0.1, 0.2)
 _TUNED_SEED = 100
 _SEEDS = (0, 1, 2)
 
@@ -53,6 +58,7 @@ _SEEDS = (0, 1, 2)
 def options() -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--networks", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--splits", nargs="+", choices=SPLITS, default=list(SPLITS))
     parser.add_argument("--seeds", nargs="+", type=int, default=list(_SEEDS))
     parser.add_argument("--out", type=Path, default=OUT, help=f"folder, {OUT} by default")
@@ -64,15 +70,17 @@ def options() -> argparse.Namespace:
 
 def cells_of(given: argparse.Namespace) -> tuple[list[Cell], list[Cell]]:
     """What is learned, and what is only priced."""
-    data = measure.images().description
     cells, priced = [], []
+    places = [(kind, split) for kind in given.networks for split in KINDS[kind].splits
+              if split in given.splits]  # fmt: skip
     if given.tune:
-        one = Cell(data, "", "replay", 32, SLOTS, seed=_TUNED_SEED, judged="validation")
-        tried = [(split, lr) for split in given.splits for lr in _TRIED[split]]
-        return [replace(one, split=split, lr=lr) for split, lr in tried], []
-    splits = given.splits[:1] if given.quick else given.splits
-    for split in splits:
-        first = Cell(data, split, "naive", lr=RATES[split])
+        for kind, split in places:
+            one = Cell(kind, measure.data_of(kind), split, "replay", 32, SLOTS, seed=_TUNED_SEED,
+                       judged="validation")  # fmt: skip
+            cells += [replace(one, lr=lr) for lr in _TRIED]
+        return cells, []
+    for kind, split in places[:1] if given.quick else places:
+        first = Cell(kind, measure.data_of(kind), split, "naive", lr=RATES[kind, split])
         if given.quick:
             first = replace(first, images=30, epochs=2, pretraining=2, batch=32)
         slots = 60 if given.quick else SLOTS
@@ -102,16 +110,11 @@ def sections(given: argparse.Namespace) -> list[Section]:
         with progress_on("latent replay") as advance:
             found = measure_cells(learning, cells, store, advance)
             costs = measure_cells(pricing, priced, store, advance)
-    if given.tune:
-        return [rates_section(found)]
     out = []
-    for split in dict.fromkeys(cell.split for cell in found):
-        slots = max(cell.slots for cell in found)
-        out.append(bits_section(found, split, slots))
-        if len({cell.slots for cell in found if cell.way == "replay"}) > 1:
-            out.append(slots_section(found, split))
-    if found and costs:
-        out.append(split_section(found, costs))
+    for kind in given.networks:
+        of_kind, prices = (_of(results, kind) for results in (found, costs))
+        if of_kind:
+            out += [rates_section(of_kind)] if given.tune else _sections(of_kind, prices)
     if not out:
         raise BadOption(
             "nothing was measured yet", found=str(given.out), hint="run it without --print"
@@ -119,10 +122,27 @@ def sections(given: argparse.Namespace) -> list[Section]:
     return out
 
 
+def _of(results: Results, kind: str) -> Results:
+    return {cell: result for cell, result in results.items() if cell.network == kind}
+
+
+def _sections(found: Results, costs: Results) -> list[Section]:
+    """Of one network."""
+    out = []
+    for split in dict.fromkeys(cell.split for cell in found):
+        slots = max(cell.slots for cell in found)
+        out.append(bits_section(found, split, slots))
+        if len({cell.slots for cell in found if cell.way == "replay"}) > 1:
+            out.append(slots_section(found, split))
+    if costs:
+        out.append(split_section(found, costs))
+    return out
+
+
 def _weight(cell: Cell) -> float:
-    return {"pool": 1.0, "stack 3": 8.0, "stack 2": 20.0}[cell.split] * (
-        3.0 if cell.way == "joint" else 1.0
-    )
+    joint = 3.0 if cell.way == "joint" else 1.0
+    learned = {"stack 3": 8.0, "stack 2": 20.0, "block 12": 4.0, "block 5": 16.0}
+    return joint * learned.get(cell.split, 1.0)
 
 
 def main() -> int:

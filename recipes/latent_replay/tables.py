@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from measure import MOMENTUM, Cell
+from network import KINDS
 
 from acclimate.experiment import (
     BarChart,
@@ -41,6 +42,11 @@ def values(results: Results, key: str, **wanted: Any) -> list[float]:
         for cell, result in results.items()
         if all(getattr(cell, name) == value for name, value in wanted.items())
     ]
+
+
+def _title(results: Results) -> str:
+    """Of the network, which all results have in common."""
+    return KINDS[next(iter(results)).network].title
 
 
 def _footer(results: Results, notes: Sequence[str] = ()) -> Footer:
@@ -93,7 +99,7 @@ def bits_section(results: Results, split: str, slots: int) -> Section:
         Column("published"), Column("asked"), Column("verdict", "l"), Column("forgetting, points"),
         Column("memory B"),
     )  # fmt: skip
-    title = f"Learned from {split} on, {slots} latents"
+    title = f"{_title(results)}, learned from {split} on, {slots} latents"
     table = Table(title, columns, tuple(rows), _footer(results, (_SOURCE,)))
     return Section(title, (), (table,), (BarChart(f"{title}: accuracy", tuple(bars)),))
 
@@ -115,7 +121,7 @@ def slots_section(results: Results, split: str) -> Section:
             lines.append(Line("floats" if bits == 32 else f"{bits} bits", tuple(found)))
     columns = (Column("numbers", "l"), Column("latents"), Column("memory B"),
                Column("accuracy, all classes %"))  # fmt: skip
-    title = f"How many latents, from {split} on"
+    title = f"{_title(results)}: how many latents, from {split} on"
     table = Table(title, columns, tuple(rows), _footer(results))
     charts = (LineChart(title, "latents", tuple(lines), "%", logarithmic=True),) if lines else ()
     return Section(title, (), (table,), (), charts)
@@ -152,7 +158,7 @@ def split_section(results: Results, costs: Results) -> Section:
         "published shape (arXiv:2007.13631, CORe50): last layer 58 %, part 72.5 %, all 77.3 %; "
         "0.9 s, 1.5 h and 5 h for a new class",
     )
-    title = "What learning more of the network takes"
+    title = f"What learning more of {_title(results)} takes"
     return Section(title, (), (Table(title, columns, tuple(rows), _footer(results, notes)),))
 
 
@@ -171,4 +177,5 @@ def rates_section(results: Results) -> Section:
     first = next(iter(results))
     notes = ("replay of floats, judged by images held back from training",)
     footer = Footer(f"{COMMAND} --tune", first.data, str(first.seed), notes)
-    return Section("Rates", (), (Table("Rates", columns, tuple(rows), footer),))
+    title = f"Rates of {_title(results)}"
+    return Section(title, (), (Table(title, columns, tuple(rows), footer),))
