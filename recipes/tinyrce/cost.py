@@ -35,7 +35,7 @@ def firmware_of(target: str, *entries: str) -> ac.Firmware:
 
 
 def plain_bytes(model: nn.Module, x: Tensor) -> dict[str, int]:
-    """RAM [B] of a step of backpropagation on x that saves nothing, counted from the network.
+    """RAM [B] of a plain step of backpropagation on x, counted from the network.
 
     Every gradient of a weight has a place of its own, every activation waits for the backward
     pass, and the largest layer has the gradients of its output and of its inputs at once. ReLU
