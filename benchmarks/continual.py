@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Replay, EWC and LwF beside those of Avalanche, on one benchmark.
+"""Replay, EWC, LwF and training on everything beside those of Avalanche, on one benchmark.
 
     python -m venv build/avalanche && build/avalanche/bin/pip install avalanche-lib==0.6.0
     python benchmarks/continual.py --python build/avalanche/bin/python
@@ -10,7 +10,8 @@ a Python of its own: acclimate does not need it, nor what it brings along. Conve
 no factor 1/2 and squares gradients of whole minibatches, its LwF no factor T^2; ours are the same.
 Replay draws at random on both sides, so only its accuracies can be compared, and seeds differ by
 ten points: a mean has its standard error. Avalanche's buffer balances experiences, or classes in
-`replay by class`; ours, which is the same in both rows, classes.
+`replay by class`; ours, which is the same in both rows, classes. `joint` keeps all samples and
+learns them with each experience, in random order; there it is `Cumulative`.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ import math
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -33,11 +35,11 @@ from torch import nn
 
 import acclimate as ac
 from acclimate.cache import write_atomic
-from acclimate.data.clips import I64
 from acclimate.experiment import points, spread
 from acclimate.learn.protocol import (
     Distilled,
     FineTune,
+    Joint,
     Labelled,
     LatentMemory,
     Outcome,
@@ -53,21 +55,8 @@ from acclimate.learn.protocol import (
 CLASSES, PIXELS, HIDDEN = 10, 64, 64
 BATCH, LR, SLOTS, STRENGTH, ALPHA, TEMPERATURE = 10, 0.2, 100, 10.0, 1.0, 2.0
 TEST_SHARE = 0.3
-WAYS = ("naive", "EWC", "LwF", "replay", "replay by class")
+WAYS = ("naive", "EWC", "LwF", "replay", "replay by class", "joint")
 Arrays = dict[str, NDArray[np.generic]]
-
-
-class InOrder(Regularized):
-    """EWC whose importance is measured on the minibatches that were learned, as the other side."""
-
-    def _batches(self, count: int) -> Iterator[I64]:
-        self._learned = list(super()._batches(count))
-        yield from self._learned
-
-    def _measure(self, train: Labelled) -> None:
-        for part in self._learned:
-            share = 1 / len(self._learned)
-            self.device.importance(train.x[part], train.y[part], share=share)
 
 
 @dataclass(frozen=True)
@@ -114,7 +103,10 @@ def ours(task: Task, way: str) -> tuple[Outcome, Mapping[str, np.ndarray]]:
         memory = LatentMemory(SLOTS, CLASSES, (PIXELS,), 1.0, bits=32, seed=task.seed)
         strategy: FineTune = Replay(firmware, schedule, memory)
     else:
-        strategy = {"naive": FineTune, "EWC": InOrder, "LwF": Distilled}[way](firmware, schedule)
+        strategy = {
+            "naive": FineTune, "EWC": partial(Regularized, as_learned=True), "LwF": Distilled,
+            "joint": Joint,
+        }[way](firmware, schedule)  # fmt: skip
     outcome = run(task.scenario, strategy)
     return outcome, {name: array.copy() for name, array in strategy.device.weights.items()}
 

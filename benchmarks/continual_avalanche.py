@@ -29,7 +29,7 @@ def run(task_path: str, result_path: str) -> None:
     from avalanche.benchmarks import tensors_benchmark
     from avalanche.training.plugins import EWCPlugin, LwFPlugin, ReplayPlugin
     from avalanche.training.storage_policy import ClassBalancedBuffer
-    from avalanche.training.supervised import Naive
+    from avalanche.training.supervised import Cumulative, Naive
 
     torch.set_num_threads(1)
     task = dict(np.load(task_path))
@@ -45,6 +45,7 @@ def run(task_path: str, result_path: str) -> None:
     sizes = {"batch_size": batch, "batch_size_mem": batch}
     ways = {
         "naive": list,
+        "joint": list,
         "replay": lambda: [ReplayPlugin(slots, **sizes)],
         "replay by class": lambda: [
             ReplayPlugin(slots, storage_policy=ClassBalancedBuffer(slots), **sizes)
@@ -64,17 +65,17 @@ def run(task_path: str, result_path: str) -> None:
             for k, layer in enumerate((model[0], model[2])):
                 layer.weight.copy_(torch.from_numpy(task[f"weight_{k}"]))
                 layer.bias.copy_(torch.from_numpy(task[f"bias_{k}"]))
-        strategy = Naive(
+        strategy = (Cumulative if name == "joint" else Naive)(
             model=model, optimizer=torch.optim.SGD(model.parameters(), lr=float(task["lr"])),
-            train_mb_size=batch, train_epochs=1, eval_mb_size=1000, plugins=plugins(),
-            evaluator=None,
+            criterion=torch.nn.CrossEntropyLoss(), train_mb_size=batch, train_epochs=1,
+            eval_mb_size=1000, plugins=plugins(), evaluator=None,
         )  # fmt: skip
         benchmark = tensors_benchmark(
             train_tensors=learned, test_tensors=tested, task_labels=[0] * T
         )
         rows = []
         for experience in benchmark.train_stream:
-            strategy.train(experience, shuffle=name.startswith("replay"))
+            strategy.train(experience, shuffle=name.startswith(("replay", "joint")))
             model.eval()
             with torch.no_grad():
                 rows.append([float((model(x).argmax(1) == y).float().mean()) for x, y in tested])

@@ -5,17 +5,18 @@ from __future__ import annotations
 
 import ctypes
 import re
-from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
-from elftools.elf.elffile import ELFFile
 from torch import nn
 
 import acclimate as ac
-from acclimate.device import MODULES, module_files
-from acclimate.simulate.compiler import WARNINGS, compile_shared, write_files, zig_cc
-from test_device_modules import BARE, structs
+from acclimate.device import MODULES, find_modules
+from acclimate.device.sizes import struct_bytes
+from acclimate.errors import MissingTool
+from acclimate.simulate.compiler import compile_shared
+from test_device_modules import structs
 from test_docs import DOCS, code_blocks
 
 PAGE = DOCS / "device.md"
@@ -94,16 +95,15 @@ def table() -> dict[str, int]:
     return {name: int(state) for name, state in rows}
 
 
-def test_sizes_of_states_are_those_of_a_processor_with_32_bits(tmp_path: Path) -> None:
+def test_sizes_of_states_are_those_of_a_processor_with_32_bits() -> None:
     names = {m.name: f"ac_{m.name}" for m in MODULES} | {"codec": "ac_codec_adpcm"}
     found = {module: name for module, name in names.items() if name in structs()}
-    lines = [f'#include "device/{m.name}/{m.name}.h"' for m in MODULES]
-    lines += [f"char {module}[sizeof({name})];" for module, name in found.items()]
-    write_files(module_files(MODULES) | {"s.c": "\n".join(lines).encode()}, tmp_path)
-    zig_cc((*BARE["thumb"], *WARNINGS, "-c", "s.c", "-o", "s.o"), tmp_path)
-    with (tmp_path / "s.o").open("rb") as file:
-        symbols = ELFFile(file).get_section_by_name(".symtab")
-        sizes = {s.name: s["st_size"] for s in symbols.iter_symbols() if s.name in found}
-    stated = table()
+    sizes, stated = struct_bytes(MODULES, found.values()), table()
     assert stated.keys() == {module.name for module in MODULES}
-    assert sizes == {module: stated[module] for module in found}
+    assert sizes == {name: stated[module] for module, name in found.items()}
+
+
+def test_sizes_of_structs_need_their_module() -> None:
+    assert struct_bytes(find_modules(["rce"]), ["ac_rce_neuron"]) == {"ac_rce_neuron": 12}
+    with pytest.raises(MissingTool, match="ac_slda"):
+        struct_bytes(find_modules(["rce"]), ["ac_slda"])

@@ -305,6 +305,23 @@ def test_features_of_a_frozen_extractor_come_before_the_head() -> None:
     assert seen[0] == len(SCENARIO.experiences[0].train) and outcome.average_accuracy > 0.5
 
 
+def test_importance_is_measured_on_the_minibatches_that_were_learned() -> None:
+    made = firmware(entries=SUMS, regularizer=ac.EWC(10.0))
+    schedule = Schedule(epochs=2, lr=0.05, batch=2, seed=5)
+    strategy = Regularized(made, schedule, as_learned=True)
+    first, second = SCENARIO.experiences[:2]
+    measured = []
+    strategy.device.importance = lambda x, y, share: measured.append((x[0], share))
+    strategy.learn(first)
+    rng, N = np.random.default_rng(5), len(first.train)
+    learned = first.train.x[np.concatenate([rng.permutation(N) for _ in range(2)])]
+    assert np.array_equal([x for x, _ in measured], learned), "in their order"
+    assert sum(share for _, share in measured) == pytest.approx(1.0)
+    measured.clear()
+    strategy.keep(second)
+    assert len(measured) == len(second.train), "nothing of it was learned: its samples"
+
+
 @pytest.mark.parametrize("kind", [FineTune, Replay, Joint, Regularized])
 def test_what_is_known_is_kept_and_not_learned(kind: type[FineTune]) -> None:
     schedule = Schedule(epochs=1, lr=0.05, batch=2)

@@ -124,6 +124,10 @@ def test_class_incremental_kws_goes_on_where_it_was(tmp_path: Path) -> None:
     assert "streaming LDA" in first.stdout and "replay, 8 bits" in first.stdout
     assert "seeds: 0" in first.stdout and "espeak" in first.stdout
     cells = {path: path.stat().st_mtime_ns for path in (tmp_path / "cells").iterdir()}
+    kept = [json.loads(path.read_text()) for path in cells]
+    mj = {each["cell"]["way"]: each["result"]["energy_mj"] for each in kept}
+    assert mj["naive fine-tuning"] < mj["replay, 8 bits"] < mj["all samples kept"]
+    assert mj["nearest class mean"] < min(mj["streaming LDA"], mj["TinyOL"], mj["TinyRCE"])
     again = run("class_incremental_kws", *small)
     assert again.stdout == first.stdout
     assert {path: path.stat().st_mtime_ns for path in cells} == cells, "nothing is measured twice"

@@ -42,7 +42,8 @@ from acclimate.experiment import (
 )
 
 OUT = Path("build/class_incremental_kws")
-VERSION = 3
+VERSION = 4
+TUNING_VERSION = 3  # without energies
 S = TypeVar("S")
 SEEDS = (0, 1, 2)
 _TUNED_SEED = 100
@@ -74,7 +75,7 @@ def tuned(first: Cell) -> list[Cell]:
         cells += [replace(cell, way="EWC", strength=strength) for strength in strengths]
         cells += [replace(cell, way="LwF", alpha=alpha) for alpha in (1.0, 3.0, 10.0)]
     cells += [replace(one, way="nearest class mean")]
-    shrinks = (0.0001, 0.001, 0.01, 0.05, 0.2, 0.5)
+    shrinks = (1e-6, 1e-5, 0.0001, 0.001, 0.01, 0.05, 0.2, 0.5)
     cells += [replace(one, way="streaming LDA", shrink=shrink) for shrink in shrinks]
     slow = (0.00003, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.05)
     cells += [replace(one, way="TinyOL", lr=lr) for lr in slow]
@@ -122,7 +123,8 @@ def ways(given: argparse.Namespace) -> Section:
         for way in WAYS
     ]
     cells = tuned(first) if given.tune else cells
-    experiment = Experiment("ways", VERSION, partial(measure, given.out / "networks"))
+    version = TUNING_VERSION if given.tune else VERSION
+    experiment = Experiment("ways", version, partial(measure, given.out / "networks"))
     found = measured(experiment, cells, given)
     return tuning_section(found) if given.tune else ways_section(found)
 

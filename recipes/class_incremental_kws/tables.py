@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from statistics import fmean
 from typing import Any
 
-from measure import HEADS, SLOTS, WAYS, Cell
+from measure import CHIP, HEADS, SLOTS, WAYS, Cell
 
 from acclimate.experiment import BarChart, Column, Footer, Section, Table, Whisker, points, spread
+from acclimate.targets import find_target
 
 COMMAND = "python recipes/class_incremental_kws/run.py"
 Results = Mapping[Cell, Mapping[str, Any]]
@@ -35,10 +37,14 @@ def ways_section(results: Results) -> Section:
             way, settings[way], spread(right), percent("average_accuracy"), percent("known_after"),
             percent("forgetting"), points(values(results, way, "backward_transfer")),
             f"{values(results, way, 'ram_bytes')[0]:,.0f}",
-            f"{sum(values(results, way, 'accuracy_per_kb')) / len(right):.1f}",
+            f"{fmean(values(results, way, 'accuracy_per_kb')):.1f}",
+            f"{fmean(values(results, way, 'energy_mj')):.2f}",
+            f"{fmean(values(results, way, 'accuracy_per_mj')):.1f}",
         ))  # fmt: skip
         bars.append(Whisker.of(way, right))
-    first = next(iter(results))
+    first, first_result = next(iter(results.items()))
+    waiting = max(result["waiting_bytes"] for result in results.values())
+    power_mw = find_target(CHIP).power_mw
     before = spread([100 * v for v in values(results, WAYS[0], "known_before")])
     notes = (
         f"silence, unknown and four words are known ({before} % of their test utterances right "
@@ -46,8 +52,14 @@ def ways_section(results: Results) -> Section:
         f"gradients: last layer, plain SGD, {first.batch} new utterances an update, {SLOTS} "
         "latents; heads: each utterance once, features standardised on known classes",
         "settings are the best of --tune, on other speakers and other words",
-        "RAM of the head and of what it keeps, beside the frozen layers, which all share; with "
-        "them an energy would be that of the frozen layers, so none is given per way",
+        "RAM and energy of the head and of what it keeps, beside the frozen layers, which all have",
+        f"gradients take several epochs: meanwhile up to {waiting:,} B of features wait, in no RAM "
+        "here; heads need none of them",
+        f"energy of all that was learned, on one core of {CHIP} at {power_mw} mW: gradients by "
+        "estimated cycles of the last layer, without packing and drawing of latents; heads by "
+        "simulated cycles of a sample, all data in L2, TinyRCE as if its table were full and every "
+        f"sample new; heads learn the known classes, too; one pass of the network is "
+        f"{first_result['answer_mj']:.2f} mJ by estimate",
         "mean [lowest..highest] over seeds, which also draw the order of words",
     )
     seeds = ", ".join(str(n) for n in sorted({cell.seed for cell in results}))
@@ -56,6 +68,7 @@ def ways_section(results: Results) -> Section:
         Column("mean of experiences %"),
         Column("known classes %"), Column("forgetting, points"),
         Column("backward transfer, points"), Column("RAM B"), Column("points per kB"),
+        Column("mJ"), Column("points per mJ"),
     )  # fmt: skip
     title = "New keywords two at a time"
     table = Table(title, columns, tuple(rows), Footer(COMMAND, first.data, seeds, notes))

@@ -21,6 +21,8 @@ from acclimate.learn.forward import CentroidHead, Head, RceHead, SldaHead, TinyO
 
 REACHES = (0.5, 0.75, 1.0, 1.5)
 CAP, EPOCHS, SHOTS = 300, 4, 20
+DRAWS = 5  # of random filters
+TRANSFER = "phone -> watch"
 SOFTMAX_EPOCHS = 30
 VARIANTS: tuple[tuple[str, dict[str, float], int], ...] = (
     ("defaults", {}, CAP),
@@ -33,6 +35,10 @@ VARIANTS: tuple[tuple[str, dict[str, float], int], ...] = (
     ("full table refuses, cap 50", {"refuse": 1}, 50),
     ("radius R_max for all", {"bounded": 0}, CAP),
 )
+
+
+# Extractor, windows to learn from, windows that are tested, R_max / sqrt(n).
+Learning = tuple[Extractor, Windows, Windows, float]
 
 
 @dataclass(frozen=True)
@@ -88,10 +94,10 @@ def elm(x: np.ndarray, seed: int = 0, features: int = 64, width: int = 9) -> np.
     return torch.cat(out).numpy()
 
 
-def elm_pair(first: Windows, second: Windows) -> tuple[np.ndarray, np.ndarray]:
+def elm_pair(first: Windows, second: Windows, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Random features of windows to learn from and of others, in units of the first."""
     scale = first.x.std((0, 2), keepdims=True) + 1e-6
-    a, b = elm(first.x / scale), elm(second.x / scale)
+    a, b = elm(first.x / scale, seed), elm(second.x / scale, seed)
     mean, deviation = a.mean(0), a.std(0) + 1e-3
     return (a - mean) / deviation, (b - mean) / deviation
 
@@ -113,6 +119,8 @@ def compare(e: Extractor, known: Windows, test: Windows, reach: float, cell: Cel
     head = rce(x, known.labels, reach, cell.cap, cell.epochs)
     learned = head.distances
     add_rce(counts, test, head, e.features(test.x), "RCE")
+    once = rce(x, known.labels, reach, cell.cap, 1)
+    counts.add("RCE, once, near", test, once.answers(e.features(test.x)))
     centroids = CentroidHead(x.shape[1], len(known.classes))
     centroids.learn(x, known.labels)
     counts.add("nearest class mean", test, centroids.answers(e.features(test.x)))
@@ -122,6 +130,7 @@ def compare(e: Extractor, known: Windows, test: Windows, reach: float, cell: Cel
     return {
         "confusions": counts.found, "reach": reach, "neurons": head.neurons, "F": len(known),
         "distances": learned, "n": x.shape[1], "epochs": cell.epochs,
+        "neurons_once": once.neurons,
     }  # fmt: skip
 
 
@@ -152,12 +161,17 @@ def single_user(folder: Path, cell: Cell) -> Any:
     return compare(e, known, test, reach_of_users(e, known, cell), cell)
 
 
-def left_out(folder: Path, cell: Cell) -> Any:
+def learned_by_others(folder: Path, cell: Cell) -> Learning:
     """Two users that nobody has learned from."""
     e = protocol.left_out(cell.place, cell.unit, folder)
     known = protocol.activity(cell.place, protocol.TEST_HOP).of(protocol.others(cell.unit))
     test = protocol.activity(cell.place, protocol.TEST_HOP).of(protocol.fold_subjects(cell.unit))
-    return compare(e, known, test, reach_of_users(e, known, cell), cell)
+    return e, known, test, reach_of_users(e, known, cell)
+
+
+def left_out(folder: Path, cell: Cell) -> Any:
+    """Every method, for two users that nobody has learned from."""
+    return compare(*learned_by_others(folder, cell), cell)
 
 
 def basic(folder: Path, cell: Cell) -> Any:
@@ -188,10 +202,12 @@ def adapted(e: Extractor, shown: Windows, test: Windows, reach: float, cell: Cel
     for _ in range(SOFTMAX_EPOCHS):
         softmax.learn(x, y)
     counts.add("softmax head", test, softmax.answers(z))
+    neurons_once = []  # in random order, then class by class
     sorted_ = np.argsort(y, kind="stable")
     for order, name in ((np.arange(len(y)), "random order"), (sorted_, "class by class")):
+        once = RceHead(Settings(reach=reach), x.shape[1], cell.cap)
         heads: dict[str, Head] = {
-            "RCE": RceHead(Settings(reach=reach), x.shape[1], cell.cap),
+            "RCE": once,
             "nearest class mean": CentroidHead(x.shape[1], K),
             "streaming LDA": SldaHead(x.shape[1], K),
             "TinyOL": TinyOlHead(x.shape[1], K),
@@ -199,12 +215,14 @@ def adapted(e: Extractor, shown: Windows, test: Windows, reach: float, cell: Cel
         for kind, one in heads.items():
             one.learn(x[order], y[order])
             counts.add(f"{kind}, once, {name}", test, one.answers(z))
+        neurons_once.append(once.neurons)
     own, other = elm_pair(shown, test)
     add_rce(counts, test, rce(own, y, reach, cell.cap, cell.epochs), other, "ELM-64 + RCE")
     counts.add("full fine-tuning", test, fine_tuned(e, shown).answers(test.x))
     return {
-        "confusions": counts.found, "neurons": head.neurons, "F": len(y), "distances": learned,
-        "n": x.shape[1], "reach": reach, "epochs": cell.epochs,
+        "confusions": counts.found, "neurons": head.neurons, "neurons_once": neurons_once[0],
+        "F": len(y), "distances": learned, "n": x.shape[1], "reach": reach,
+        "epochs": cell.epochs,
     }  # fmt: skip
 
 
@@ -228,12 +246,12 @@ def merge(results: list[Any]) -> Any:
     for result in results:
         for method, tables in result["confusions"].items():
             out["confusions"].setdefault(method, {}).update(tables)
-    for name in ("neurons", "F", "distances", "n", "reach", "epochs"):
+    for name in ("neurons", "neurons_once", "F", "distances", "n", "reach", "epochs"):
         out[name] = float(np.mean([result[name] for result in results]))
     return out
 
 
-def transfer(folder: Path, cell: Cell) -> Any:
+def learned_on_watch(folder: Path, cell: Cell) -> list[Learning]:
     """Phone -> watch for two users: labels from the first half of their recordings."""
     e = protocol.left_out("phone", cell.unit, folder)
     shown = protocol.early(protocol.activity("watch", protocol.LABEL_HOP))
@@ -250,11 +268,29 @@ def transfer(folder: Path, cell: Cell) -> Any:
         return float(np.mean(found))
 
     reach = choose_reach(score)
-    results = []
-    for subject in protocol.fold_subjects(cell.unit):
-        known = labelled(shown.of([subject]), cell.shots, cell.seed)
-        results.append(adapted(e, known, test.of([subject]), reach, cell))
-    return merge(results)
+    return [
+        (e, labelled(shown.of([user]), cell.shots, cell.seed), test.of([user]), reach)
+        for user in protocol.fold_subjects(cell.unit)
+    ]
+
+
+def transfer(folder: Path, cell: Cell) -> Any:
+    """Every head, phone -> watch, for two users."""
+    return merge([adapted(*learning, cell) for learning in learned_on_watch(folder, cell)])
+
+
+def elm_draws(folder: Path, cell: Cell) -> Any:
+    """RCE on random features, with one draw of the filters after the other."""
+    transferred = cell.place == TRANSFER
+    parts = learned_on_watch if transferred else lambda *how: [learned_by_others(*how)]
+    learnings = parts(folder, cell)
+    counts = Counts(len(learnings[0][1].classes))
+    for _, known, test, reach in learnings:
+        for seed in range(DRAWS):
+            own, other = elm_pair(known, test, seed)
+            head = rce(own, known.labels, reach, cell.cap, cell.epochs)
+            counts.add(f"draw {seed}", test, head.answers(other))
+    return {"confusions": counts.found, "place": cell.place}
 
 
 def bearing(folder: Path, cell: Cell) -> Any:

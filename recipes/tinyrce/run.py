@@ -3,6 +3,7 @@
 
     python recipes/tinyrce/run.py              # all that there are data for; resumes
     python recipes/tinyrce/run.py --only basic # BasicMotions alone, seconds
+    python recipes/tinyrce/run.py --only elm   # other draws of random filters
     python recipes/tinyrce/run.py --print      # tables of what is there already
 
 Finished cells and trained extractors stay in the output folder. Heads are the C of the device
@@ -22,7 +23,7 @@ import measure
 from cost import compiled_costs, head_cycles
 from measure import Cell
 from protocol import FOLDS, SUBJECTS
-from tables import accuracy_section, bars_section, cost_section, sensitivity_section
+from tables import accuracy_section, bars_section, cost_section, elm_section, sensitivity_section
 
 from acclimate.data.motion import find_set
 from acclimate.errors import AcclimateError, DataError
@@ -38,10 +39,11 @@ from acclimate.experiment import (
 )
 
 OUT = Path("build/tinyrce")
-VERSION = 1
-NEWER = {"cost": 2, "sensitivity": 2}  # what was measured or counted otherwise before
+VERSION = 2
+NEWER = {"cost": 3}  # what was counted otherwise before
 FOLD_CELLS = {place: [Cell(fold, place) for fold in range(FOLDS)] for place in ("phone", "watch")}
 USER_CELLS = {p: [Cell(subject, p) for subject in SUBJECTS] for p in ("phone", "watch")}
+ELM_CELLS = [Cell(fold, p) for p in (*FOLD_CELLS, measure.TRANSFER) for fold in range(FOLDS)]
 # Name, what measures it, its cells, the data set, the method that others are compared with, words.
 CASES: tuple[tuple[str, Any, list[Cell], str, str, str], ...] = (
     ("basic", measure.basic, [Cell(0)], "basic_motions", "backpropagation",
@@ -55,6 +57,7 @@ CASES: tuple[tuple[str, Any, list[Cell], str, str, str], ...] = (
      "phone -> watch, subjects left out: at most 20 labelled windows per class of the user"),
     *((f"bearing-{hp}", measure.bearing, [Cell(hp)], "cwru_bearing", "RCE, near",
        f"bearings, 0 hp -> {hp} hp: 20 labelled frames per class, nine faults") for hp in (1, 2)),
+    ("elm", measure.elm_draws, ELM_CELLS, "sp_sw_har", "", ""),
     ("sensitivity", measure.sensitivity, FOLD_CELLS["phone"], "sp_sw_har", "", ""),
 )  # fmt: skip
 
@@ -113,6 +116,8 @@ def sections(kept: dict[str, list[Any]]) -> list[Section]:
         if name in kept and against:
             title = words.split(":")[0]
             out.append(accuracy_section(title, kept[name], against, words, name.split("-")[0]))
+    if "elm" in kept:
+        out.append(elm_section(kept["elm"]))
     if "sensitivity" in kept:
         out.append(sensitivity_section(kept["sensitivity"]))
     if "cost" in kept:

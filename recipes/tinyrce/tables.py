@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from cost import plain_macs, rce_bytes, source_macs
+from cost import CHIP, WINDOW_BYTES, plain_macs, rce_bytes, source_macs
 from measure import VARIANTS
 
 from acclimate.data.bearing import BEARING_ATTRIBUTION
 from acclimate.data.motion import BASIC_ATTRIBUTION, HAR_ATTRIBUTION
-from acclimate.experiment import BarChart, Column, Footer, Section, Table, Whisker, asked
+from acclimate.experiment import BarChart, Column, Footer, Section, Table, Whisker, asked, spread
 
 COMMAND = "python recipes/tinyrce/run.py"
 SEEDS = "0 for weights, order, labelled windows and random filters; bootstrap 0"
@@ -131,39 +131,69 @@ def cost_section(costs: Mapping[str, Any], kept: Mapping[str, Any]) -> Section:
     """Learning against full backpropagation with as many samples and epochs."""
     rows = []
     step, forward = costs["train_macs"], costs["predict_macs"]
+    compiled, plain = costs["step_bytes"], sum(costs["plain_bytes"].values())
     for key, results in kept.items():
         if not results or "distances" not in results[0]:
             continue
         r = {k: float(np.mean([x[k] for x in results])) for k in
-             ("distances", "n", "F", "epochs", "neurons")}  # fmt: skip
+             ("distances", "n", "F", "epochs", "neurons", "neurons_once")}  # fmt: skip
         if key.startswith(("bearing", "basic")):
             continue  # other networks
-        head, plain = (f(r["distances"], r["n"]) for f in (source_macs, plain_macs))
+        head, products = (f(r["distances"], r["n"]) for f in (source_macs, plain_macs))
         back = step * r["F"] * r["epochs"]
-        table, vectors = rce_bytes(round(r["neurons"]), round(r["n"]), round(r["F"]))
-        ram = table + max(costs["predict_bytes"], vectors)
+        n, stored = round(r["n"]), round(r["F"])
+        ram = [rce_bytes(costs, round(r["neurons"]), n, stored),
+               rce_bytes(costs, round(r["neurons_once"]), n, 0)]  # fmt: skip
         rows.append((
-            key, f"{r['F']:.0f}", f"{r['neurons']:.0f}", f"{head / 1e6:.2f}", f"{plain / 1e6:.2f}",
-            f"{back / 1e6:.0f}", f"{back / head:.0f}", f"{back / (head + forward * r['F']):.1f}",
-            f"{(costs['train_bytes'] + costs['weight_bytes']) / ram:.1f}",
+            key, f"{r['F']:.0f}", f"{r['neurons']:.0f}; {r['neurons_once']:.0f}",
+            f"{head / 1e6:.2f}", f"{products / 1e6:.2f}", f"{back / 1e6:.0f}",
+            f"{back / head:.0f}", f"{back / (head + forward * r['F']):.1f}",
+            "; ".join(f"{bytes_:,}" for bytes_ in ram),
+            "; ".join(f"{compiled / bytes_:.1f}" for bytes_ in ram),
+            "; ".join(f"{plain / bytes_:.1f}" for bytes_ in ram),
         ))  # fmt: skip
     columns = (
         Column("case", "l"), Column("vectors F"), Column("neurons"), Column("head MMAC (5n+10)"),
         Column("products M"), Column("backprop MMAC"), Column("less, head alone"),
-        Column("less, with extractor"), Column("RAM less"),
+        Column("less, with extractor"), Column("RAM B"), Column("less than compiled step"),
+        Column("less than plain step"),
     )  # fmt: skip
-    cycles = costs["cycles"]
+    cycles, parts = costs["cycles"], costs["plain_bytes"]
     notes = (
         f"one step of backpropagation {step / 1e6:.2f} MMAC, one prediction {forward / 1e6:.2f}, "
         "as compiled; four epochs of both; features are made once and stored",
-        f"RAM: step {costs['train_bytes']} B + weights {costs['weight_bytes']} B against the table "
-        f"+ the larger of the extractor's {costs['predict_bytes']} B and the stored features",
+        "neurons and RAM: four epochs over stored features; each sample learned at once, one "
+        "presentation, nothing stored",
+        f"RAM of RCE: struct and table (pointers of 32 bits), the extractor's "
+        f"{costs['extractor_bytes']:,} B, whose weights are in flash, and stored features; a raw "
+        f"window of {WINDOW_BYTES:,} B, which backpropagation learns from in every epoch, is "
+        "counted nowhere",
+        f"compiled step: {compiled:,} B on {CHIP}, arena and weights; it needs few gradients at "
+        "once, since a weight changes as soon as its gradient is there",
+        f"plain step: {plain:,} B, counted from the network: weights {parts['weights']:,}, a "
+        f"gradient of each {parts['gradients']:,}, every activation {parts['activations']:,} (ReLU "
+        f"in place), gradients of output and input of the largest layer {parts['pair']:,}",
         f"one sample, 64 neurons, 24 features, one core of gap9, data in L2: learn "
         f"{cycles['learn']} cycles, classify {cycles['classify']} (simulated)",
         "published: 342x = 8.0 G / 23.4 M for the head alone, where 23.4 M fits h = 300, n = 24, "
         "F E = 600; at 3.3 M a step 8.0 G are about 2 400 steps, four times as many presentations",
-        "published: 24x = 954.57 / 40.2 KiB, where backpropagation keeps more than here",
+        "published: 24x = 954.57 / 40.2 KiB, where backpropagation keeps more than either here",
     )
     footer = Footer(COMMAND, HAR_ATTRIBUTION, SEEDS, notes)
     title = "Cost of learning"
+    return Section(title, (), (Table(title, columns, tuple(rows), footer),))
+
+
+def elm_section(results: Sequence[Mapping[str, Any]]) -> Section:
+    """Random extractors: how much the draw of their filters does."""
+    rows = []
+    for place in dict.fromkeys(result["place"] for result in results):
+        found = pooled([result for result in results if result["place"] == place])
+        draws = [rates(confusions)[1] for confusions in found.values()]
+        rows.append((f"{place}, subjects left out", f"{draws[0]:.1f}", spread(draws)))
+    columns = (Column("case", "l"), Column("draw 0"), Column("mean [lowest..highest]"))
+    words = "balanced accuracy %; ELM-64 + RCE near; R_max as the other tables have it"
+    seeds = f"0 .. {len(draws) - 1} for random filters, 0 for everything else"
+    footer = Footer(f"{COMMAND} --only elm", HAR_ATTRIBUTION, seeds, (words,))
+    title = f"Random extractors: {len(draws)} draws of the filters"
     return Section(title, (), (Table(title, columns, tuple(rows), footer),))

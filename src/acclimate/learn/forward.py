@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -72,7 +73,7 @@ def head_cost(
 
     Args:
         make: makes the head.
-        x: x[N,n] that it learns, one after the other; the last quarter is counted.
+        x: x[N,n] that it learns, in two calls of `learn`; the last quarter is counted.
         labels: of them.
         target: a cluster.
 
@@ -81,20 +82,21 @@ def head_cost(
     """
     if not len(x):
         raise BadOption("a head that learns nothing costs nothing", hint="x[N,n] with N >= 1")
+    last = -(-len(x) // 4)
     with recorded() as seen:
         head = make()
+        if len(x) > last:
+            head.learn(x[:-last], labels[:-last])
         started = len(seen.calls)
-        for number in range(len(x)):
-            head.learn(x[number : number + 1], labels[number : number + 1])
+        head.learn(x[-last:], labels[-last:])
         learned = len(seen.calls)
         head.answers(x[-1:])
-    found, last = repeat(seen.calls, MODULES, target), -(-len(x) // 4)
-    first, *more = dict.fromkeys(made.name for made in seen.calls[started:learned])
-    return HeadCost(
-        found.mean(first, last),
-        sum(found.mean(name, last) for name in more),
-        found.mean(seen.calls[-1].name, 1),
-    )
+    found = repeat(seen.calls, MODULES, target)
+    counted = Counter[str]()
+    for name, cycles in zip(found.names[started:learned], found.cycles[started:], strict=False):
+        counted[name] += cycles
+    learn, *solve = counted.values()
+    return HeadCost(learn / last, sum(solve), found.cycles[-1])
 
 
 def _checked(status: int, what: str) -> int:

@@ -10,7 +10,6 @@ import ctypes
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -94,10 +93,6 @@ class Repeated:
     names: tuple[str, ...]
     cycles: tuple[int, ...]
     memory: dict[int, NDArray[Any]]
-
-    def mean(self, name: str, last: int) -> float:
-        """Cycles of a function, mean of its last calls."""
-        return fmean([c for n, c in zip(self.names, self.cycles, strict=True) if n == name][-last:])
 
 
 def repeat(calls: Sequence[Made], modules: Iterable[str], target: str | Target) -> Repeated:

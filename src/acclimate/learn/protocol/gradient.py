@@ -208,6 +208,8 @@ class Regularized(FineTune):
         schedule: how each experience is learned.
         samples: of an experience, at most, that importance is measured on.
         device: as for `FineTune`.
+        as_learned: measures it on the minibatches of the updates instead, in their order, as
+            Avalanche does; an experience that was not learned still gives samples.
     """
 
     def __init__(
@@ -216,9 +218,12 @@ class Regularized(FineTune):
         schedule: Schedule,
         samples: int = 1000,
         device: Device | None = None,
+        *,
+        as_learned: bool = False,
     ) -> None:
         super().__init__(firmware, schedule, device)
-        self.samples = samples
+        self.samples, self.as_learned = samples, as_learned
+        self._learned: list[I64] = []
         if not {"importance", "consolidate"} & set(firmware.program.entries):
             raise BadOption(
                 f"{firmware.program.name} has no regularizer",
@@ -234,9 +239,18 @@ class Regularized(FineTune):
         if "importance" in entries:
             self._measure(experience.train)
 
+    def _batches(self, count: int) -> Iterator[I64]:
+        for chosen in super()._batches(count):
+            if self.as_learned:
+                self._learned.append(chosen)
+            yield chosen
+
     def _measure(self, train: Labelled) -> None:
-        chosen = self._rng.permutation(len(train))[: self.samples]
-        chosen = chosen[: max(self._rows, len(chosen) // self._rows * self._rows)]
+        if self._learned:
+            chosen, self._learned = np.concatenate(self._learned), []
+        else:
+            chosen = self._rng.permutation(len(train))[: self.samples]
+            chosen = chosen[: max(self._rows, len(chosen) // self._rows * self._rows)]
         parts = np.resize(chosen, (-(-len(chosen) // self._rows), self._rows))
         for part in parts:
             share = 1 / len(parts)
