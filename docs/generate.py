@@ -7,6 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from acclimate.capture import LOSSES
+from acclimate.capture.decompose import BEFORE_AUTOGRAD
 from acclimate.kernels import OPS
 from acclimate.kernels.copy.op import COPY
 from acclimate.kernels.op import Kernel, Op, Operand
@@ -19,8 +20,8 @@ _HEAD = """\
 Written by `docs/generate.py` from the declarations; do not edit.
 
 A model may use every PyTorch module and function that PyTorch breaks down into the ATen operators
-of the first table; operators that PyTorch itself defines by others of the table work as well. Each
-has forward and backward, any batch size, float32. The second table is what they are computed with;
+of the first table; operators that PyTorch itself defines by others of the table work as well, and
+so do these, which are written in others before autograd: {before}. Each has forward and backward, any batch size, float32. The second table is what they are computed with;
 those on `u8` and `s8` compute [frozen layers](quantization.md).
 """
 
@@ -112,12 +113,23 @@ _FEATURE_MEANINGS = {
 }
 
 
+def _before() -> str:
+    """Operators that are written in others before autograd."""
+    names = {str(op).removeprefix("aten.").partition(".")[0] for op in BEFORE_AUTOGRAD}
+    return ", ".join(f"`{name}`" for name in sorted(names))
+
+
 def operators() -> str:
     """The page of the operators as Markdown."""
     families: dict[str, set[str]] = defaultdict(set)
     for rule in RULES.values():
         families[rule.family].add(rule.aten.removeprefix("prims.").partition(".")[0])
-    lines = [_HEAD, "## ATen operators\n", "| family | operators |", "|---|---|"]
+    lines = [
+        _HEAD.format(before=_before()),
+        "## ATen operators\n",
+        "| family | operators |",
+        "|---|---|",
+    ]
     for family, names in sorted(families.items()):
         lines.append(f"| {family} | {', '.join(f'`{name}`' for name in sorted(names))} |")
     lines += [

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.fx import GraphModule, Node
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from acclimate.capture.decompose import BEFORE_AUTOGRAD
 from acclimate.capture.losses import Loss
 from acclimate.capture.source import source_of
 from acclimate.errors import UnsupportedModel
@@ -95,7 +96,7 @@ def export(model: nn.Module, loss: Loss, inputs: tuple[Tensor, ...], target: Any
     with plain_kernels():
         try:
             program = torch.export.export(_WithLoss(model, loss), (inputs, target), strict=False)
-            program = program.run_decompositions({})
+            program = program.run_decompositions(BEFORE_AUTOGRAD)
         except Exception as error:
             raise _explain(error) from error
     signature = program.graph_signature

@@ -201,6 +201,11 @@ class Lowering:
         assert seen is not None
         return seen
 
+    def expand(self, value: Value, shape: Sequence[int]) -> Value:
+        """Broadcast to a shape; it costs nothing."""
+        full = tuple(shape)
+        return replace(value, shape=full) if isinstance(value, Fill) else value.expand(full)
+
     def unsupported(self, what: str, hint: str) -> UnsupportedModel:
         """An error that names the user's line."""
         return UnsupportedModel(what, where=str(self.source) or None, hint=hint)

@@ -295,7 +295,7 @@ def _rule(ctx: Lowering, node: Node) -> Callable[..., Any]:
     if name in RULES:
         return RULES[name].rule
     raise UnsupportedModel(
-        f"the operator aten.{name} has no kernel",
+        f"the operator {node.target} has no kernel",
         found=str(getattr(node.meta.get("val"), "shape", "")) or None,
         where=str(ctx.source) or None,
         hint=f"the nearest supported ones: {_nearest(name)}; docs/operators.md lists all",
@@ -305,8 +305,9 @@ def _rule(ctx: Lowering, node: Node) -> Callable[..., Any]:
 def _nearest(name: str) -> str:
     import difflib
 
-    stem = name.partition(".")[0]
-    close = difflib.get_close_matches(stem, {n.partition(".")[0] for n in RULES}, n=3, cutoff=0.4)
+    stem, *_ = name.removeprefix("prims.").split(".")
+    known = {n.removeprefix("prims.").partition(".")[0] for n in RULES}
+    close = difflib.get_close_matches(stem, known, n=3, cutoff=0.4)
     return ", ".join(close) or "add, mul, relu"
 
 

@@ -85,10 +85,12 @@ def _step(calls: list[Call], buffers: dict[str, Buffer]) -> str | None:
 def _find(
     view: View | None, descents: dict[str, _Descent], buffers: dict[str, Buffer], table: Uses
 ) -> _Descent | None:
-    """The update that is the only reader of a gradient."""
+    """The update that is the only reader of a gradient, and reads it in the order of its buffer."""
     if view is None or not whole(view, buffers) or view.buffer not in descents:
         return None
     descent = descents[view.buffer]
+    if not whole(descent.gradient, buffers):  # the model permutes its weight
+        return None
     return descent if table.readers[view.buffer] == [descent.number] else None
 
 

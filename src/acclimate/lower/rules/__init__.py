@@ -3,6 +3,8 @@
 
 from acclimate.lower.rules import (  # noqa: F401
     convolution,
+    fake_quantize,
+    indexing,
     linear,
     lookup,
     losses,
@@ -12,4 +14,5 @@ from acclimate.lower.rules import (  # noqa: F401
     random,
     reductions,
     shape,
+    upsampling,
 )

@@ -60,6 +60,16 @@ def _scatter_add(ctx: Lowering, base: Value, axis: int, index: Value, source: Va
     return ctx.map("add", lambda a, b: a + b, [base, summed])
 
 
+@rule("scatter.src", family=_FAMILY)
+def _scatter(ctx: Lowering, base: Value, axis: int, index: Value, source: Value) -> Value:
+    """The gradient of a maximum along an axis: one place gets it, the others are zero."""
+    if not (isinstance(base, Fill) and base.value == 0 and index.shape[axis] == 1):
+        raise ctx.unsupported(
+            "scatter writes values at places that are data", "scatter_add, or torch.where"
+        )
+    return _scatter_add(ctx, base, axis, index, source)
+
+
 @rule("embedding.default", family=_FAMILY)
 def _embedding(ctx: Lowering, table: Value, index: Value, *_: Any) -> Value:
     """y[.., d] = table[index[..], d]."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from math import log as log_of
 from math import pi, sqrt
 from typing import Any
 
@@ -23,7 +24,21 @@ def _f(name: str) -> Formula:
 exp, log, log1p, tanh, erf = _f("exp"), _f("log"), _f("log1p"), _f("tanh"), _f("erf")
 lt, le, gt, ge, eq, ne = _f("lt"), _f("le"), _f("gt"), _f("ge"), _f("eq"), _f("ne")
 both, either, where = _f("and"), _f("or"), _f("where")
-maximum, minimum = _f("max"), _f("min")
+
+
+def _whole(*operands: Expr | float) -> bool:
+    """Whether they are whole numbers, which the float functions of C are not for."""
+    return any(isinstance(v, Expr) and v.dtype == "s32" for v in operands)
+
+
+def maximum(a: Expr | float, b: Expr | float) -> Expr:
+    """The larger one."""
+    return where(gt(a, b), a, b) if _whole(a, b) else apply("max", a, b)
+
+
+def minimum(a: Expr | float, b: Expr | float) -> Expr:
+    """The smaller one."""
+    return where(lt(a, b), a, b) if _whole(a, b) else apply("min", a, b)
 
 
 def sigmoid(x: Expr) -> Expr:
@@ -104,6 +119,8 @@ def _hardswish_backward(dy: Expr, x: Expr) -> Expr:
 
 def _div(a: Expr, b: Expr | float, rounding_mode: str | None = None) -> Expr:
     if rounding_mode == "floor":
+        if _whole(a):
+            return apply("s32", apply("floor", apply("f32", a) / apply("f32", b)))
         return apply("floor", apply("div", a, b))
     if isinstance(b, (int, float)):
         return apply("mul", a, 1.0 / b) if _exact_reciprocal(b) else apply("div", a, b)
@@ -116,6 +133,12 @@ def _exact_reciprocal(value: float) -> bool:
     return mantissa in ("0x1.0000000000000",) or (
         isinstance(value, int) and value & (value - 1) == 0 < value
     )
+
+
+def _sinh(x: Expr) -> Expr:
+    """By e^x - 1, which keeps its digits near zero."""
+    grown = apply("expm1", x)
+    return 0.5 * (grown + grown / (grown + 1.0))
 
 
 def _linear_pair(name: str, a: Expr | float, b: Expr | float, alpha: float = 1.0) -> Expr:
@@ -183,6 +206,16 @@ ARITHMETIC: Mapping[str, Formula] = {
     "cos.default": _f("cos"),
     "erf.default": erf,
     "floor.default": _f("floor"),
+    "ceil.default": _f("ceil"),
+    "trunc.default": _f("trunc"),
+    "round.default": _f("round"),
+    "log2.default": lambda x: log(x) * (1 / log_of(2.0)),
+    "log10.default": lambda x: log(x) * (1 / log_of(10.0)),
+    "exp2.default": lambda x: exp(x * log_of(2.0)),
+    "tan.default": lambda x: apply("sin", x) / apply("cos", x),
+    "sinh.default": _sinh,
+    "cosh.default": lambda x: 0.5 * (exp(x) + exp(-x)),
+    "erfc.default": lambda x: 1.0 - erf(x),
     "pow.Tensor_Scalar": _power,
     "maximum.default": maximum,
     "minimum.default": minimum,
@@ -213,15 +246,12 @@ LOGIC: Mapping[str, Formula] = {
     "masked_fill.Tensor": lambda x, mask, value: where(mask, value, x),
 }
 # What PyTorch's own decompositions of other operators end in.
+_SAME = (
+    *("add", "sub", "mul", "neg", "abs", "exp", "log", "sqrt", "tanh", "erf", "pow"),
+    *("lt", "le", "gt", "ge", "eq", "ne", "where", "sin", "cos", "expm1", "log1p"),
+)
 _PRIMS: Mapping[str, Formula] = {
-    **{
-        n: _f(n)
-        for n in ("add", "sub", "mul", "neg", "abs", "exp", "log", "sqrt", "tanh", "erf", "pow")
-    },
-    **{
-        n: _f(n)
-        for n in ("lt", "le", "gt", "ge", "eq", "ne", "where", "sin", "cos", "expm1", "log1p")
-    },
+    **{name: _f(name) for name in _SAME},
     "div": _div,
     "maximum": maximum,
     "minimum": minimum,

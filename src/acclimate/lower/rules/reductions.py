@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from acclimate.kernels.loop.expr import Expr, apply
+from acclimate.kernels.loop.expr import Expr, Index, apply
 from acclimate.lower.context import Fill, Lowering, Value
 from acclimate.lower.registry import rule
-from acclimate.lower.rules.pointwise import exp, log
+from acclimate.lower.rules.pointwise import exp, log, where
 
 _FAMILY = "reduction"
 
@@ -84,6 +84,17 @@ def _max_dim(ctx: Lowering, x: Value, axis: int, keepdim: bool = False) -> tuple
     return _amax(ctx, x, axis, keepdim), _argmax(ctx, x, axis, keepdim)
 
 
+@rule("argmin.default", family=_FAMILY)
+def _argmin(ctx: Lowering, x: Value, axis: int | None = None, keepdim: bool = False) -> Value:
+    axes = _axes(x, axis)
+    return ctx.reduce("argmin", "argmax", lambda v: -_real(v), [x], axes, keepdim=keepdim)
+
+
+@rule("min.dim", family=_FAMILY)
+def _min_dim(ctx: Lowering, x: Value, axis: int, keepdim: bool = False) -> tuple[Value, Value]:
+    return _amin(ctx, x, axis, keepdim), _argmin(ctx, x, axis, keepdim)
+
+
 @rule("var.correction", family=_FAMILY)
 def _var(
     ctx: Lowering,
@@ -101,6 +112,21 @@ def _var(
         "var", "sum", lambda v, m: (v - m) * (v - m), [x, mean], listed, keepdim=keepdim,
         post=lambda acc: acc * scale,
     )  # fmt: skip
+
+
+@rule("cumsum.default", family=_FAMILY)
+def _cumsum(ctx: Lowering, x: Value, axis: int, **_: Any) -> Value:
+    """y[t] = sum over k <= t of x[k]; cores and steps need not wait for each other."""
+    if not x.shape:
+        return x
+    axis %= len(x.shape)
+    shape = (*x.shape[:axis], 1, *x.shape[axis:])
+    wide = ctx.expand(ctx.reshape(x, shape), (*x.shape[:axis], x.shape[axis], *x.shape[axis:]))
+
+    def function(v: Expr) -> Expr:
+        return where(apply("le", Index(axis + 1), Index(axis)), _real(v), 0.0)
+
+    return ctx.reduce("cumsum", "sum", function, [wide], [axis + 1])
 
 
 @rule("_softmax.default", "_safe_softmax.default", family="softmax")

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import prod
 from typing import Any
 
-from acclimate.kernels.loop.expr import Const
+from acclimate.kernels.loop.expr import Const, Index, apply
 from acclimate.lower.context import Fill, Lowering, Value, dtype_of
 from acclimate.lower.registry import rule
 from acclimate.program import View
@@ -74,7 +75,7 @@ def _bounds(size: int, start: int | None, end: int | None, step: int) -> tuple[i
 
 
 @rule("slice.Tensor", family=_FAMILY)
-def _slice(
+def piece(
     ctx: Lowering,
     x: Value,
     axis: int = 0,
@@ -82,6 +83,7 @@ def _slice(
     end: int | None = None,
     step: int = 1,
 ) -> Value:
+    """A window of one axis, as x[start:end:step]."""
     axis %= len(x.shape)
     low, length = _bounds(x.shape[axis], start, end, step)
     if isinstance(x, Fill):
@@ -103,7 +105,7 @@ def _flip(ctx: Lowering, x: Value, axes: Sequence[int]) -> Value:
 
 def _pieces(ctx: Lowering, x: Value, sizes: Sequence[int], axis: int) -> tuple[Value, ...]:
     starts = [sum(sizes[:i]) for i in range(len(sizes))]
-    return tuple(_slice(ctx, x, axis, low, low + n) for low, n in zip(starts, sizes, strict=True))
+    return tuple(piece(ctx, x, axis, low, low + n) for low, n in zip(starts, sizes, strict=True))
 
 
 @rule("split.Tensor", "unsafe_split.Tensor", family=_FAMILY)
@@ -154,47 +156,32 @@ def _repeat(ctx: Lowering, x: Value, counts: Sequence[int]) -> Value:
     sizes = (1,) * lead + x.shape
     pairs = [size for n in sizes for size in (1, n)]
     spread = [size for n, count in zip(sizes, counts, strict=True) for size in (count, n)]
-    wide = _expand_to(ctx, ctx.reshape(x, pairs), spread)
+    wide = ctx.expand(ctx.reshape(x, pairs), spread)
     return ctx.reshape(wide, [n * count for n, count in zip(sizes, counts, strict=True)])
 
 
-def _expand_to(ctx: Lowering, x: Value, shape: Sequence[int]) -> Value:
-    return replace(x, shape=tuple(shape)) if isinstance(x, Fill) else x.expand(tuple(shape))
-
-
-@rule("upsample_nearest2d.vec", "upsample_nearest2d.default", family=_FAMILY)
-def _upsample(ctx: Lowering, x: Value, *_: Any) -> Value:
-    """Nearest-neighbour upsampling by whole factors is broadcasting."""
-    assert ctx.node is not None
-    N, C, H, W = x.shape
-    P, Q = ctx.node.meta["val"].shape[2:]
-    if P % H or Q % W:
-        raise ctx.unsupported(
-            f"upsampling {H}x{W} to {P}x{Q} is not by whole factors",
-            "use scale_factor=2 or ConvTranspose2d",
-        )
-    wide = _expand_to(ctx, ctx.reshape(x, (N, C, H, 1, W, 1)), (N, C, H, P // H, W, Q // W))
-    return ctx.reshape(wide, (N, C, P, Q))
-
-
-@rule("upsample_nearest2d_backward.default", family=_FAMILY)
-def _upsample_backward(
-    ctx: Lowering, dy: Value, size: Sequence[int], shape: Sequence[int], *_: Any
-) -> Value:
-    N, C, H, W = shape
-    blocks = ctx.reshape(dy, (N, C, H, size[0] // H, W, size[1] // W))
-    return ctx.reduce("upsample_bwd", "sum", lambda g: g, [blocks], [3, 5])
+@rule("roll.default", family=_FAMILY)
+def _roll(ctx: Lowering, x: Value, shifts: Sequence[int], axes: Sequence[int] = ()) -> Value:
+    """What leaves at one end comes back at the other: both parts of every axis change places."""
+    if not axes:
+        flat = ctx.reshape(x, (prod(x.shape),))
+        return ctx.reshape(_roll(ctx, flat, shifts, [0]), x.shape)
+    for shift, axis in zip(shifts, axes, strict=True):
+        size = x.shape[axis]
+        if cut := -shift % size if size else 0:
+            x = _cat(ctx, [piece(ctx, x, axis, cut, size), piece(ctx, x, axis, 0, cut)], axis)
+    return x
 
 
 @rule("constant_pad_nd.default", family=_FAMILY)
-def _pad(ctx: Lowering, x: Value, pads: Sequence[int], value: float = 0.0) -> Value:
+def pad(ctx: Lowering, x: Value, pads: Sequence[int], value: float = 0.0) -> Value:
     """Positive pads copy into a larger buffer; negative pads are a window."""
     axes = len(x.shape)
     inner = x
     for i in range(0, len(pads), 2):
         axis = axes - 1 - i // 2
         low, high = min(pads[i], 0), min(pads[i + 1], 0)
-        inner = _slice(ctx, inner, axis, -low, inner.shape[axis] + high)
+        inner = piece(ctx, inner, axis, -low, inner.shape[axis] + high)
     grown = [(max(pads[i], 0), max(pads[i + 1], 0)) for i in range(0, len(pads), 2)]
     if not any(a or b for a, b in grown):
         return inner
@@ -277,11 +264,20 @@ def _scalar(ctx: Lowering, value: float, **_: Any) -> Fill:
     return _filled(ctx, value)
 
 
+@rule("prims.iota.default", family="constant")
+def _iota(ctx: Lowering, length: int, *, start: int, step: int, **_: Any) -> Value:
+    """start + step i; what uses it computes it, so that it needs no memory where it is fused."""
+    return ctx.map("arange", lambda: Index(0) * step + start, [], (length,), dtype="s32")
+
+
+@rule("_assert_tensor_metadata.default", family=_FAMILY)
+def _assert(*_: Any, **__: Any) -> None:
+    """What torch.export checked already."""
+
+
 @rule("_to_copy.default", family=_FAMILY)
 def _to_copy(ctx: Lowering, x: Value, **_: Any) -> Value:
     """A conversion between element types."""
-    from acclimate.kernels.loop.expr import apply
-
     assert ctx.node is not None
     dtype = dtype_of(ctx.node.meta["val"].dtype, ctx.source)
     if dtype == ctx.dtype(x):
