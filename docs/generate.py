@@ -20,9 +20,11 @@ _HEAD = """\
 Written by `docs/generate.py` from the declarations; do not edit.
 
 A model may use every PyTorch module and function that PyTorch breaks down into the ATen operators
-of the first table; operators that PyTorch itself defines by others of the table work as well, and
-so do these, which are written in others before autograd: {before}. Each has forward and backward, any batch size, float32. The second table is what they are computed with;
+of the first table; operators that PyTorch itself defines by others of the table work as well. Each
+has forward and backward, any batch size, float32. The second table is what they are computed with;
 those on `u8` and `s8` compute [frozen layers](quantization.md).
+
+Written in others before autograd, which then differentiates those: {before}.
 """
 
 _TARGETS_HEAD = """\
