@@ -70,7 +70,7 @@ def _removable(
 def _shares_call(calls: list[Call], source: View, target: View) -> bool:
     """True if a call has both as operands, which would then overlap."""
     return any(
-        {source.buffer, target.buffer} <= {view.buffer for view in call.views}
+        {source.buffer, target.buffer} <= call.read_names | call.written_names
         for call in calls
         if not (single_map(call) and call.outputs[0] == target and call.inputs == (source,))
     )

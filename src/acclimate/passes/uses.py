@@ -25,9 +25,9 @@ def uses(calls: Sequence[Call]) -> Uses:
     readers: dict[str, list[int]] = defaultdict(list)
     writers: dict[str, list[int]] = defaultdict(list)
     for number, call in enumerate(calls):
-        for name in {view.buffer for view in call.reads}:
+        for name in call.read_names:
             readers[name].append(number)
-        for name in {view.buffer for view in call.writes}:
+        for name in call.written_names:
             writers[name].append(number)
     return Uses(readers, writers)
 
@@ -90,4 +90,4 @@ def with_exprs(call: Call, exprs: Sequence[Expr], inputs: Sequence[View | None])
 
 def written_between(calls: Sequence[Call], names: set[str], first: int, last: int) -> bool:
     """True if one of these buffers is written by a call strictly between two calls."""
-    return any(view.buffer in names for call in calls[first + 1 : last] for view in call.writes)
+    return any(not names.isdisjoint(call.written_names) for call in calls[first + 1 : last])

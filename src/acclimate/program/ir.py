@@ -148,16 +148,26 @@ class Call:
     work: Work | None = None
     origin: int | None = None
 
-    @property
+    @cached_property
     def reads(self) -> tuple[View, ...]:
         """Views whose values the call needs."""
         views = [view for view in self.inputs if view is not None]
         return (*views, *(self.writes if self.accumulate else ()))
 
-    @property
+    @cached_property
     def writes(self) -> tuple[View, ...]:
         """Views that the call sets, without scratch."""
         return tuple(view for view in self.outputs if view is not None)
+
+    @cached_property
+    def read_names(self) -> frozenset[str]:
+        """Buffers of `reads`."""
+        return frozenset(view.buffer for view in self.reads)
+
+    @cached_property
+    def written_names(self) -> frozenset[str]:
+        """Buffers of `writes`."""
+        return frozenset(view.buffer for view in self.writes)
 
     @cached_property
     def views(self) -> tuple[View, ...]:
@@ -181,6 +191,8 @@ class Call:
 
     def map_views(self, change: Mapping[str, View]) -> Call:
         """The call with every view that covers a buffer in `change` moved onto its replacement."""
+        if not (self.read_names | self.written_names) & change.keys():
+            return self
 
         def moved(view: View | None) -> View | None:
             if view is None or view.buffer not in change:
