@@ -155,6 +155,41 @@ def test_a_weight_in_another_order_climbs(name: str) -> None:
     same_as_torch(model, x[:1])
 
 
+class Tied(nn.Module):
+    """One parameter with two names: a table of words that is also the last layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.head = nn.Embedding(7, 6), nn.Linear(6, 7, bias=False)
+        self.head.weight = self.table.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(torch.tanh(self.table(x))).transpose(1, 2)
+
+
+class TiedNorm(nn.Module):
+    """Two layers with one weight; only one of them has a norm behind it, which cannot be folded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.norm = nn.Conv1d(3, 3, 1), nn.BatchNorm1d(3)
+        self.second = nn.Conv1d(3, 3, 1)
+        self.second.weight = self.first.weight
+        self.norm.running_var.fill_(4.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(torch.tanh(self.norm(self.first(x))))
+
+
+def test_a_parameter_with_two_names_climbs() -> None:
+    torch.manual_seed(4)
+    words = torch.tensor([[1, 0, 3, 6, 3]])
+    firmware = climb(Tied(), (words, words.flip(1)), "cross_entropy", lr=0.05)
+    assert [b.path for b in firmware.program.buffers.values() if b.path] == ["table.weight"]
+    x = torch.randn(2, 3, 4)
+    climb(TiedNorm().eval(), (x, x.flip(2)), lr=0.05, simulated=False)
+
+
 def test_weight_norm_climbs() -> None:
     torch.manual_seed(4)
     layer = nn.utils.parametrizations.weight_norm(nn.Conv1d(3, 4, 3))

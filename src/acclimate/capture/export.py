@@ -115,6 +115,7 @@ def export(model: nn.Module, loss: Loss, inputs: tuple[Tensor, ...], target: Any
                 break
         else:
             slots[node.name] = next(data)
+    _join_tied(program.graph_module, slots, model)
     tensors = _tensors(program.state_dict, program.constants)
     parameters = {slot.name for slot in slots.values() if slot.kind == "parameter"}
     _check_static(program.graph_module)
@@ -136,6 +137,28 @@ def _data_slots(inputs: tuple[Tensor, ...], target: Any) -> Iterator[Slot]:
     targets = target if isinstance(target, tuple) else (target,)
     for index, _ in enumerate(targets):
         yield Slot("target", "y" if len(targets) == 1 else f"y{index}")
+
+
+def _join_tied(graph_module: GraphModule, slots: dict[str, Slot], model: nn.Module) -> None:
+    """Makes one graph input of a parameter that has several names, e.g. of tied weights."""
+    first = {parameter: name for name, parameter in model.named_parameters()}
+    names = {
+        alias: first[parameter]
+        for alias, parameter in model.named_parameters(remove_duplicate=False)
+    }
+    inputs: dict[str, Node] = {}
+    for node in list(graph_module.graph.nodes):
+        slot = slots.get(node.name)
+        if slot is None or slot.kind != "parameter":
+            continue
+        name = names.get(slot.name, slot.name)
+        if name in inputs:
+            node.replace_all_uses_with(inputs[name])
+            graph_module.graph.erase_node(node)
+            del slots[node.name]
+        else:
+            inputs[name], slots[node.name] = node, Slot("parameter", name)
+    graph_module.recompile()
 
 
 def _tensors(*tables: Mapping[str, Any]) -> dict[str, Tensor]:
