@@ -104,7 +104,8 @@ class Job:
         forward = capture.export(model, criterion, inputs, wanted)
         folded = tuple(capture.fold_batch_norm(forward))
         table = decompositions()
-        predict = capture.trace_predict(forward, data, table)
+        answers = capture.export_answers(model, criterion, inputs, wanted, forward, folded)
+        predict = capture.trace_predict(answers, data, table)
         joint = capture.trace_joint(forward, data, table) if learns else None
 
         entries, channels = self.entries, chosen.channels

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """nn.Module + loss -> one joint graph of forward, loss and backward."""
 
+from acclimate.capture.answers import export_answers
 from acclimate.capture.check import check_model, in_c_order, split_example
 from acclimate.capture.export import Forward, Slot, export
 from acclimate.capture.fold import fold_batch_norm
@@ -20,6 +21,7 @@ __all__ = [
     "berhu",
     "check_model",
     "export",
+    "export_answers",
     "find_loss",
     "fold_batch_norm",
     "in_c_order",

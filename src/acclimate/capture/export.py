@@ -87,6 +87,18 @@ def plain_kernels() -> Iterator[None]:
             yield
 
 
+@contextmanager
+def eval_mode(model: nn.Module) -> Iterator[None]:
+    """The model answers as after `model.eval()` in this context; every module keeps its mode."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
 def export(model: nn.Module, loss: Loss, inputs: tuple[Tensor, ...], target: Any) -> Forward:
     """Exports `loss(model(*inputs), target)` as a functional graph of ATen operators.
 

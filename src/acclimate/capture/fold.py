@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 import torch
@@ -25,8 +26,10 @@ _LAYERS = {
 }
 
 
-def fold_batch_norm(forward: Forward) -> list[str]:
+def fold_batch_norm(forward: Forward, only: Container[str] | None = None) -> list[str]:
     """Replaces layer + BatchNorm by a layer with scaled weights; returns what was folded.
+
+    With `only`, nothing else is: what another graph of the same model has folded.
 
     Before: y = gamma (W x + b - mean) / sigma + beta. After: y = W' x + b' with
     W' = W gamma / sigma and b' = beta + (b - mean) gamma / sigma.
@@ -37,8 +40,12 @@ def fold_batch_norm(forward: Forward) -> list[str]:
     graph = forward.graph_module.graph
     folded = []
     for norm in list(graph.nodes):
-        if norm.target is _NORM and _foldable(forward, norm):
-            folded.append(_fold(forward, norm))
+        if norm.target is not _NORM or not _foldable(forward, norm):
+            continue
+        what = _described(forward, norm)
+        if only is None or what in only:
+            _fold(forward, norm)
+            folded.append(what)
     graph.eliminate_dead_code()
     forward.graph_module.recompile()
     return folded
@@ -75,7 +82,14 @@ def _foldable(forward: Forward, norm: Node) -> bool:
     return not (scale_trained and name not in forward.trained)
 
 
-def _fold(forward: Forward, norm: Node) -> str:
+def _described(forward: Forward, norm: Node) -> str:
+    layer = norm.args[0]
+    assert isinstance(layer, Node) and isinstance(layer.args[1], Node)
+    weight = _name(forward, layer.args[1])
+    return f"{weight.rpartition('.')[0] or weight} <- {_norm_name(forward, norm)}"
+
+
+def _fold(forward: Forward, norm: Node) -> None:
     layer, gamma, beta, mean, var, _, eps = norm.args
     assert isinstance(layer, Node) and isinstance(layer.args[1], Node)
     weight = _name(forward, layer.args[1])
@@ -85,7 +99,6 @@ def _fold(forward: Forward, norm: Node) -> str:
     scale, shift = _affine(values, float(eps))  # type: ignore[arg-type]
     shape = [channels if a == axis else 1 for a in range(forward.tensors[weight].ndim)]
     forward.tensors[weight] = forward.tensors[weight] * scale.reshape(shape)
-    described = f"{weight.rpartition('.')[0] or weight} <- {_norm_name(forward, norm)}"
     learns = _parameter(forward, beta) in forward.trained
     old = layer.args[2] if len(layer.args) > 2 else None
     if isinstance(old, Node):
@@ -101,7 +114,6 @@ def _fold(forward: Forward, norm: Node) -> str:
     forward.trained -= {_parameter(forward, gamma), _parameter(forward, beta)}
     forward.trained |= {bias} if learns else set()
     _replace(norm, layer, bias_node)
-    return described
 
 
 def _name(forward: Forward, node: Node) -> str:

@@ -172,10 +172,10 @@ def _sources(graph: Graph) -> tuple[dict[str, Source], frozenset[str]]:
 
 
 def trace_predict(forward: Forward, data: tuple[Tensor, ...], table: Decompositions) -> Joint:
-    """The graph of `predict`: outputs without loss, in eval mode.
+    """The graph of `predict`: outputs without loss.
 
     Args:
-        forward: functional graph of the model and its loss.
+        forward: functional graph of the model in eval mode and of its loss.
         data: example inputs, then targets.
         table: decompositions of operators that the next stage has no rule for.
     """
@@ -183,7 +183,6 @@ def trace_predict(forward: Forward, data: tuple[Tensor, ...], table: Decompositi
     graph = graph_module.graph
     (output,) = (node for node in graph.nodes if node.op == "output")
     output.args = (list(output.args[0][-forward.outputs :]),)
-    _to_eval(graph)
     graph.eliminate_dead_code()
     given = iter(data)
     slots = list(forward.slots.values())
@@ -207,16 +206,3 @@ def trace_predict(forward: Forward, data: tuple[Tensor, ...], table: Decompositi
         sources={node.name: source_of(node) for node in traced.graph.nodes},
         backward=frozenset(),
     )
-
-
-def _to_eval(graph: Graph) -> None:
-    """Dropout disappears, BatchNorm uses its running statistics."""
-    aten: Any = torch.ops.aten
-    for node in list(graph.nodes):
-        if node.target is aten.native_dropout.default:
-            for user in list(node.users):
-                user.replace_all_uses_with(node.args[0])
-        elif node.target is aten._native_batch_norm_legit_functional.default:
-            x, w, b, mean, var, _, momentum, eps = node.args
-            node.target = aten._native_batch_norm_legit_no_training.default
-            node.args = (x, w, b, mean, var, momentum, eps)

@@ -61,15 +61,25 @@ class _Assembler:
         self._declare()
 
     def _declare(self) -> None:
-        graph = self.joint or self.predict_graph
-        trained = set(graph.trained)
         self.data: dict[str, list[str]] = {"input": [], "target": []}
+        graph = self.joint or self.predict_graph
+        self._declare_inputs(graph)
+        if graph is not self.predict_graph:  # which may need more, e.g. statistics of norms
+            self._declare_inputs(self.predict_graph)
+        self.buffers["lr"] = Buffer("lr", (), "f32", Role.SCALAR)
+
+    def _declare_inputs(self, graph: Joint) -> None:
+        trained = set(graph.trained)
+        paths = {buffer.path for buffer in self.buffers.values() if buffer.path}
         for node in graph.graph_module.graph.nodes:
             if node.op != "placeholder":
                 continue
             slot = graph.slots[node.name]
             if slot.kind in ("input", "target"):
-                self._declare_data(slot, node)
+                if slot.name not in self.data[slot.kind]:
+                    self._declare_data(slot, node)
+                continue
+            if slot.name in paths:
                 continue
             tensor = graph.tensors[slot.name]
             role = Role.PARAMETER if slot.name in trained else Role.FROZEN
@@ -88,7 +98,6 @@ class _Assembler:
                 name, tuple(tensor.shape), dtype, role, source, slot.name, channels=learn
             )
             self.values[name] = np.ascontiguousarray(tensor.detach().numpy())
-        self.buffers["lr"] = Buffer("lr", (), "f32", Role.SCALAR)
 
     def _declare_data(self, slot: Slot, node: Node) -> None:
         example = node.meta["val"]

@@ -8,7 +8,7 @@ from dataclasses import replace
 from acclimate.kernels.linear.op import LINEAR_BWD_W
 from acclimate.kernels.loop.expr import Arg
 from acclimate.kernels.loop.op import IDENTITY, Reduce
-from acclimate.passes.uses import rewrite_until_done
+from acclimate.passes.uses import movable, rewrite_until_done
 from acclimate.program import Buffer, Call, Program
 
 
@@ -46,11 +46,14 @@ def _step(calls: list[Call], buffers: dict[str, Buffer]) -> str | None:
         if shaped is None or not call.writes:
             continue
         merged = replace(call, outputs=(call.outputs[0], shaped))
-        # Both only read dy and x, so the pair may run at the earlier place.
         early, late = sorted((number, other))
-        if any(v.buffer == db.buffer for c in calls[early + 1 : late] for v in c.views):
+        if movable(calls, late, early):
+            at, gone = early, late
+        elif movable(calls, early, late):
+            at, gone = late, early
+        else:
             continue
-        calls[early] = merged
-        del calls[late]
+        calls[at] = merged
+        del calls[gone]
         return f"db of {call.source.module}"
     return None

@@ -91,3 +91,17 @@ def with_exprs(call: Call, exprs: Sequence[Expr], inputs: Sequence[View | None])
 def written_between(calls: Sequence[Call], names: set[str], first: int, last: int) -> bool:
     """True if one of these buffers is written by a call strictly between two calls."""
     return any(not names.isdisjoint(call.written_names) for call in calls[first + 1 : last])
+
+
+def movable(calls: Sequence[Call], number: int, to: int) -> bool:
+    """True if a call may as well run at the place of another one.
+
+    No call on the way, nor that one, writes what it reads or touches what it writes.
+    """
+    call = calls[number]
+    passed = calls[to:number] if to < number else calls[number + 1 : to + 1]
+    return all(
+        other.written_names.isdisjoint(call.read_names | call.written_names)
+        and other.read_names.isdisjoint(call.written_names)
+        for other in passed
+    )

@@ -73,7 +73,7 @@ PRIMITIVES: Mapping[str, Primitive] = {
     "eq": _binary(np.equal, "==", 8, "u8"),
     "ne": _binary(np.not_equal, "!=", 8, "u8"),
     "and": _binary(np.logical_and, "&&", 4, "u8"),
-    "or": _binary(np.logical_or, "||", 3, "u8"),
+    "or": Primitive(np.logical_or, "{0} || {1}", 3, (5, 5), "u8"),  # compilers want (a && b) || c
     "not": Primitive(np.logical_not, "!{0}", 14, (14,), "u8"),
     "neg": Primitive(np.negative, "-{0}", 14, (15,)),
     "where": Primitive(np.where, "{0} ? {1} : {2}", 2, (3, 3, 2)),
@@ -196,10 +196,11 @@ class Apply(Expr):
 def apply(name: str, *args: Expr | float) -> Expr:
     """A primitive applied to expressions and numbers; constants and identities are folded."""
     exprs = tuple(_expr(arg) for arg in args)
-    dtype = next((e.dtype for e in exprs if not isinstance(e, Const)), "f32")
-    exprs = tuple(
-        Const(e.value, dtype) if isinstance(e, Const) and name != "where" else e for e in exprs
-    )
+    chosen = exprs[1:] if name == "where" else exprs  # the condition has a type of its own
+    default = chosen[0].dtype if name == "where" else "f32"
+    dtype = next((e.dtype for e in chosen if not isinstance(e, Const)), default)
+    typed = (Const(e.value, dtype) if isinstance(e, Const) else e for e in chosen)
+    exprs = (*exprs[: len(exprs) - len(chosen)], *typed)
     return _identity(name, exprs) or Apply(name, exprs)
 
 

@@ -11,6 +11,7 @@ from acclimate.lower.rules import (  # noqa: F401
     norms,
     pointwise,
     pooling,
+    primitives,
     random,
     reductions,
     shape,

@@ -17,13 +17,27 @@ from acclimate.program import View
 Formula = Callable[..., Expr]
 
 
-def _f(name: str) -> Formula:
+def formula(name: str) -> Formula:
+    """That of a primitive."""
     return partial(apply, name)
 
 
-exp, log, log1p, tanh, erf = _f("exp"), _f("log"), _f("log1p"), _f("tanh"), _f("erf")
-lt, le, gt, ge, eq, ne = _f("lt"), _f("le"), _f("gt"), _f("ge"), _f("eq"), _f("ne")
-both, either, where = _f("and"), _f("or"), _f("where")
+exp, log, log1p, tanh, erf = (
+    formula("exp"),
+    formula("log"),
+    formula("log1p"),
+    formula("tanh"),
+    formula("erf"),
+)
+lt, le, gt, ge, eq, ne = (
+    formula("lt"),
+    formula("le"),
+    formula("gt"),
+    formula("ge"),
+    formula("eq"),
+    formula("ne"),
+)
+both, either, where = formula("and"), formula("or"), formula("where")
 
 
 def _whole(*operands: Expr | float) -> bool:
@@ -54,7 +68,7 @@ def clamp(x: Expr, lo: float | None = None, hi: float | None = None) -> Expr:
 
 def _power(x: Expr, exponent: float) -> Expr:
     simple: Mapping[float, Formula] = {
-        0.5: _f("sqrt"),
+        0.5: formula("sqrt"),
         1.0: lambda x: x,
         2.0: lambda x: x * x,
         3.0: lambda x: x * x * x,
@@ -117,7 +131,8 @@ def _hardswish_backward(dy: Expr, x: Expr) -> Expr:
     return where(le(x, -3.0), 0.0, where(lt(x, 3.0), dy * (x / 3.0 + 0.5), dy))
 
 
-def _div(a: Expr, b: Expr | float, rounding_mode: str | None = None) -> Expr:
+def divided(a: Expr, b: Expr | float, rounding_mode: str | None = None) -> Expr:
+    """a / b, or the next whole number below it."""
     if rounding_mode == "floor":
         if _whole(a):
             return apply("s32", apply("floor", apply("f32", a) / apply("f32", b)))
@@ -185,30 +200,30 @@ ARITHMETIC: Mapping[str, Formula] = {
     "sub.Tensor": partial(_linear_pair, "sub"),
     "sub.Scalar": partial(_linear_pair, "sub"),
     "rsub.Scalar": lambda a, b, alpha=1: apply("sub", b, apply("mul", a, alpha)),
-    "mul.Tensor": _f("mul"),
-    "mul.Scalar": _f("mul"),
-    "div.Tensor": _div,
-    "div.Scalar": _div,
-    "div.Tensor_mode": _div,
-    "neg.default": _f("neg"),
-    "abs.default": _f("abs"),
-    "sgn.default": _f("sign"),
-    "sign.default": _f("sign"),
+    "mul.Tensor": formula("mul"),
+    "mul.Scalar": formula("mul"),
+    "div.Tensor": divided,
+    "div.Scalar": divided,
+    "div.Tensor_mode": divided,
+    "neg.default": formula("neg"),
+    "abs.default": formula("abs"),
+    "sgn.default": formula("sign"),
+    "sign.default": formula("sign"),
     "exp.default": exp,
-    "expm1.default": _f("expm1"),
+    "expm1.default": formula("expm1"),
     "log.default": log,
     "log1p.default": log1p,
-    "sqrt.default": _f("sqrt"),
+    "sqrt.default": formula("sqrt"),
     "rsqrt.default": lambda x: 1.0 / apply("sqrt", x),
     "reciprocal.default": lambda x: 1.0 / x,
     "square.default": lambda x: x * x,
-    "sin.default": _f("sin"),
-    "cos.default": _f("cos"),
+    "sin.default": formula("sin"),
+    "cos.default": formula("cos"),
     "erf.default": erf,
-    "floor.default": _f("floor"),
-    "ceil.default": _f("ceil"),
-    "trunc.default": _f("trunc"),
-    "round.default": _f("round"),
+    "floor.default": formula("floor"),
+    "ceil.default": formula("ceil"),
+    "trunc.default": formula("trunc"),
+    "round.default": formula("round"),
     "log2.default": lambda x: log(x) * (1 / log_of(2.0)),
     "log10.default": lambda x: log(x) * (1 / log_of(10.0)),
     "exp2.default": lambda x: exp(x * log_of(2.0)),
@@ -229,35 +244,22 @@ ARITHMETIC: Mapping[str, Formula] = {
 }
 LOGIC: Mapping[str, Formula] = {
     **{
-        f"{name}.{kind}": _f(name)
+        f"{name}.{kind}": formula(name)
         for name in ("lt", "le", "gt", "ge", "eq", "ne")
         for kind in ("Tensor", "Scalar")
     },
     "logical_and.default": both,
     "logical_or.default": either,
-    "logical_not.default": _f("not"),
+    "logical_not.default": formula("not"),
     "bitwise_and.Tensor": both,
     "bitwise_or.Tensor": either,
-    "bitwise_not.default": _f("not"),
+    "bitwise_not.default": formula("not"),
     "where.self": where,
     "where.ScalarOther": where,
     "where.ScalarSelf": where,
     "masked_fill.Scalar": lambda x, mask, value: where(mask, value, x),
     "masked_fill.Tensor": lambda x, mask, value: where(mask, value, x),
 }
-# What PyTorch's own decompositions of other operators end in.
-_SAME = (
-    *("add", "sub", "mul", "neg", "abs", "exp", "log", "sqrt", "tanh", "erf", "pow"),
-    *("lt", "le", "gt", "ge", "eq", "ne", "where", "sin", "cos", "expm1", "log1p"),
-)
-_PRIMS: Mapping[str, Formula] = {
-    **{name: _f(name) for name in _SAME},
-    "div": _div,
-    "maximum": maximum,
-    "minimum": minimum,
-    "reciprocal": lambda x: 1.0 / x,
-}
-PRIMS = {f"prims.{name}.default": formula for name, formula in _PRIMS.items()}
 BCE = _logit_loss
 
 
@@ -270,7 +272,7 @@ def _label(name: str) -> str:
     )
 
 
-def _apply(name: str, formula: Formula, ctx: Lowering, *args: Any, **kwargs: Any) -> Value:
+def pointwise(name: str, formula: Formula, ctx: Lowering, *args: Any, **kwargs: Any) -> Value:
     """Runs a formula: tensors become inputs of one loop, numbers stay numbers."""
     kwargs.pop("memory_format", None)
     tensors = [arg for arg in args if isinstance(arg, Value)]
@@ -312,7 +314,7 @@ def _fold(function: Formula, fills: list[Any], shape: tuple[int, ...], dtype: st
 
 def _remember(name: str, ctx: Lowering, x: Value, *args: Any) -> Value:
     """Keeps the result of an activation whose gradient can be told from it, so that x can go."""
-    y = _apply(name, ACTIVATIONS[name], ctx, x, *args)
+    y = pointwise(name, ACTIVATIONS[name], ctx, x, *args)
     if isinstance(x, View) and isinstance(y, View):
         ctx.activated[(name, x, *args[:2])] = y
     return y
@@ -323,7 +325,7 @@ def _from_result(name: str, forward: str, ctx: Lowering, dy: Value, x: Value, *a
     parameters = args[: 2 if forward == "hardtanh.default" else 1]
     if isinstance(x, View):
         x = ctx.activated.get((forward, x, *parameters), x)
-    return _apply(name, ACTIVATIONS[name], ctx, dy, x, *args)
+    return pointwise(name, ACTIVATIONS[name], ctx, dy, x, *args)
 
 
 _OWN = {
@@ -337,10 +339,11 @@ _OWN = {
     ),
 }
 
-_TABLES = {"activation": ACTIVATIONS, "arithmetic": ARITHMETIC, "logic": LOGIC, "primitive": PRIMS}
-for _family, _table in _TABLES.items():
+for _family, _table in (
+    ("activation", ACTIVATIONS), ("arithmetic", ARITHMETIC), ("logic", LOGIC),
+):  # fmt: skip
     for _name, _formula in _table.items():
-        rule(_name, family=_family)(_OWN.get(_name) or partial(_apply, _name, _formula))
+        rule(_name, family=_family)(_OWN.get(_name) or partial(pointwise, _name, _formula))
 
 
 @rule("log_sigmoid_forward.default", family="activation")
