@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import acclimate as ac
+from acclimate.errors import BadExample
 from ladder import climb
 
 CLASSES = torch.tensor([0, 2, 1])
@@ -152,6 +153,17 @@ class Gated(nn.Module):
 def test_whole_numbers_and_maxima_climb() -> None:
     torch.manual_seed(2)
     climb(Gated(), (torch.randn(3, 4), torch.randn(3, 6)), lr=0.02)
+
+
+@pytest.mark.parametrize("weight", [None, torch.tensor([1.0, 2.0, 0.5])])
+def test_a_class_that_is_left_out_climbs(weight: Tensor | None) -> None:
+    torch.manual_seed(2)
+    model, x = nn.Conv1d(2, 3, 1), torch.randn(2, 2, 4)
+    target = torch.tensor([[0, 255, 2, 1], [255, 255, 1, 0]])
+    loss = nn.CrossEntropyLoss(weight, ignore_index=255)
+    firmware = climb(model, (x, target), loss, lr=0.05)
+    with pytest.raises(BadExample, match=r"holds classes 0\.\.3; there are 3"):
+        firmware.run("numpy").train(x.numpy(), np.where(target == 1, 3, target))
 
 
 @pytest.mark.parametrize(

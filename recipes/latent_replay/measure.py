@@ -15,6 +15,7 @@ from network import KINDS, Training, cut, greatest_of, latents, pretrained, star
 
 import acclimate as ac
 from acclimate.data.images import CLASSES, Images, small_images
+from acclimate.errors import DoesNotFit
 from acclimate.estimate import entry_cycles
 from acclimate.firmware import Firmware
 from acclimate.learn.protocol import (
@@ -184,26 +185,26 @@ def cost(folder: Path, cell: Cell) -> dict[str, Any]:
         "waiting_bytes": 4 * elements * cell.images,
     }  # fmt: skip
     for chip in CHIPS:
-        learns = compiled(tail, train.x, chip)
         image = torch.zeros(1, 3, side, side)
         sees = ac.compile(
             front, example=(image, front(image)), loss="mse", target=chip, name="front",
             entries=("predict",),
         )  # fmt: skip
-
-        def cycles(firmware: Firmware, name: str) -> int:
-            entry = firmware.program.entries[name]
-            return entry_cycles(firmware.program, entry, firmware.plan, firmware.target)
-
-        seen, each = cycles(sees, "predict"), cycles(learns, "accumulate")
-        update = (fresh + stored) * each + cycles(learns, "apply")
+        seen = _cycles(sees, "predict")
+        found[chip] = {"front_cycles": seen}
+        try:
+            learns = compiled(tail, train.x, chip)
+        except DoesNotFit:  # without steps there is no price
+            found[chip]["ram_bytes"] = compiled(tail, train.x, "host").plan.ram_bytes
+            continue
+        each = _cycles(learns, "accumulate")
+        update = (fresh + stored) * each + _cycles(learns, "apply")
         whole = cell.images * seen + updates * update
         clock = learns.target.clock_hz or 1.0
         energies = [learns.target.energy_uj(cycles) for cycles in (update, whole)]
         update_mj, class_mj = (None if uj is None else uj / 1e3 for uj in energies)
-        found[chip] = {
+        found[chip] |= {
             "sample_cycles": each,
-            "front_cycles": seen,
             "update_cycles": update,
             "update_ms": 1e3 * update / clock,
             "update_mj": update_mj,
@@ -212,3 +213,8 @@ def cost(folder: Path, cell: Cell) -> dict[str, Any]:
             "ram_bytes": learns.plan.ram_bytes,
         }
     return found
+
+
+def _cycles(firmware: Firmware, name: str) -> int:
+    entry = firmware.program.entries[name]
+    return entry_cycles(firmware.program, entry, firmware.plan, firmware.target)

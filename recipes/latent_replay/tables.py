@@ -140,8 +140,11 @@ def split_section(results: Results, costs: Results) -> Section:
             rows.append((
                 cell.split, chip, spread([100 * v for v in right]), f"{cost['elements']:,}",
                 f"{kept:,}", f"{cost['waiting_bytes']:,}", f"{at['ram_bytes']:,}",
-                f"{at['front_cycles']:,}", f"{at['sample_cycles']:,}", f"{at['update_ms']:.1f}",
-                _mj(at["update_mj"]), f"{at['class_s']:.1f}", _mj(at["class_mj"]),
+                f"{at['front_cycles']:,}",
+                *(_number(at.get(key), style) for key, style in (
+                    ("sample_cycles", ","), ("update_ms", ".1f"), ("update_mj", ".2f"),
+                    ("class_s", ".1f"), ("class_mj", ".2f"),
+                )),
             ))  # fmt: skip
     columns = (
         Column("learned from", "l"), Column("chip", "l"), Column("accuracy, 8 bits %"),
@@ -154,6 +157,8 @@ def split_section(results: Results, costs: Results) -> Section:
         f"cycles, times and mJ are estimates; an update: {cost['fresh']} new and {cost['stored']} "
         f"old latents through the tail; a class: {cell.images} images through the front, once, and "
         f"{cost['updates']} updates",
+        "no cycles where the tail, with its gradients and momentum, does not fit into a chip; "
+        "energy only where a power figure could be vouched for",
         "new latents: floats that wait until their class is learned, beside the memory",
         "published shape (arXiv:2007.13631, CORe50): last layer 58 %, part 72.5 %, all 77.3 %; "
         "0.9 s, 1.5 h and 5 h for a new class",
@@ -162,8 +167,8 @@ def split_section(results: Results, costs: Results) -> Section:
     return Section(title, (), (Table(title, columns, tuple(rows), _footer(results, notes)),))
 
 
-def _mj(energy: float | None) -> str:
-    return "" if energy is None else f"{energy:.2f}"
+def _number(value: float | None, style: str) -> str:
+    return "" if value is None else format(value, style)
 
 
 def rates_section(results: Results) -> Section:

@@ -84,6 +84,7 @@ class Buffer:
         source: where in the model it comes from.
         path: the user's name of a parameter, e.g. `fc1.weight`.
         limit: exclusive upper bound of integer values, e.g. the number of classes; 0 for none.
+        ignored: an integer value outside of it that is allowed: a class that is left out.
         memory: of the device, where that is decided; else empty.
         channels: numbers on axis 1 that learn, of a parameter; empty for all of them.
     """
@@ -97,6 +98,7 @@ class Buffer:
     limit: int = 0
     memory: str = ""
     channels: Shape = ()
+    ignored: int | None = None
 
     @property
     def size(self) -> int:

@@ -260,10 +260,13 @@ def as_array(value: ArrayLike, buffer: Buffer) -> npt.NDArray[Any]:
             f"{buffer.name} has shape {list(array.shape)}; the program takes {list(buffer.shape)}",
             hint="compile with an example of the shape that you train with",
         )
-    if buffer.limit and array.size and not (array.min() >= 0 and array.max() < buffer.limit):
+    classes = array if buffer.ignored is None else array[array != buffer.ignored]
+    if buffer.limit and classes.size and not (classes.min() >= 0 and classes.max() < buffer.limit):
         raise BadExample(
-            f"{buffer.name} holds classes {array.min()}..{array.max()}; there are {buffer.limit}",
-            hint=f"class numbers go from 0 to {buffer.limit - 1}",
+            f"{buffer.name} holds classes {classes.min()}..{classes.max()}; "
+            f"there are {buffer.limit}",
+            hint=f"class numbers go from 0 to {buffer.limit - 1}; what is to be left out has the "
+            "number of CrossEntropyLoss(ignore_index=255)",
         )
     return np.ascontiguousarray(array, dtype=wanted)
 

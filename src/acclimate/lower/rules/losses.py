@@ -125,10 +125,15 @@ def _check_ignore(ctx: Lowering, x: Value, ignore: int) -> None:
         )
 
 
-def _limit(ctx: Lowering, target: Value, classes: int) -> None:
+_UNUSED = -100  # what `ignore_index` is where nobody asks for it
+
+
+def _limit(ctx: Lowering, target: Value, classes: int, ignore: int) -> None:
     """Class numbers end at `classes`; callers check what they pass."""
     if isinstance(target, View) and ctx.buffers[target.buffer].role is Role.TARGET:
-        ctx.buffers[target.buffer] = replace(ctx.buffers[target.buffer], limit=classes)
+        ctx.buffers[target.buffer] = replace(
+            ctx.buffers[target.buffer], limit=classes, ignored=None if ignore == _UNUSED else ignore
+        )
 
 
 @rule("nll_loss_forward.default", "nll_loss2d_forward.default", family=_FAMILY)
@@ -137,23 +142,30 @@ def _nll(
 ) -> tuple[Value, Value]:
     """-log p of the target class; the second result is the sum of the weights of the targets.
 
-    NOTE: a target outside 0..classes-1 adds nothing to the loss but still counts in the mean. The
-    host device refuses such targets.
+    NOTE: without an `ignore_index` of its own, a target outside 0..classes-1 adds nothing to the
+    loss but still counts in the mean. The host device refuses such targets.
     """
     _check_ignore(ctx, logp, ignore)
     axis, shape = _class_axes(logp, target)
-    _limit(ctx, target, logp.shape[axis])
+    _limit(ctx, target, logp.shape[axis], ignore)
     at = ctx.reshape(target, shape)
     everything = range(len(logp.shape))
     if weight is None:
         count = prod(shape)
+        counted = ignore != _UNUSED
         total: Value = Fill(float(count), ())
-        scale = 1.0 / count if reduction == _MEAN else 1.0
+        if counted:
+            total = ctx.reduce(
+                "nll_count", "sum", lambda t: apply("f32", apply("ne", t, ignore)), [at], everything
+            )
+        scale = 1.0 / count if reduction == _MEAN and not counted else 1.0
         axes = [axis] if reduction == _NONE else everything
         loss: Value = ctx.reduce(
             "nll_loss", "sum", lambda v, t: _picked(axis, -v, t), [logp, at], axes,
             post=lambda acc: acc * scale,
         )  # fmt: skip
+        if counted and reduction == _MEAN:
+            loss = ctx.map("nll_mean", lambda s, n: s / n, [loss, total])
         return loss, total
     spread = ctx.reshape(weight, [logp.shape[axis] if a == axis else 1 for a in everything])
     if reduction == _NONE:
