@@ -155,6 +155,42 @@ def test_a_weight_in_another_order_climbs(name: str) -> None:
     same_as_torch(model, x[:1])
 
 
+class Entangled(nn.Module):
+    """Gradients that are made of the weight itself, in another order than it is updated in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.randn(5, 5) * 0.3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * (self.w * self.w.t()).sum() + x.sum() * (self.w * self.w.flip(0)).mean()
+
+
+def test_gradients_made_of_their_weight_climb() -> None:
+    torch.manual_seed(4)
+    climb(Entangled(), (torch.randn(2, 5), torch.randn(2, 5)), lr=0.01, simulated=False)
+
+
+class PartsOfPadded(nn.Module):
+    """Convolutions of parts of one padded image, which none of them can pad for itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        padded = F.pad(x, (1, 1, 1, 1))
+        w = self.conv.weight
+        channels = F.conv2d(padded[:, :2], w[:, :2]) + F.conv2d(padded[:, 1:], w[:, 1:])
+        return torch.cat([self.conv(padded[:1]), self.conv(padded[1:]) * 2]) + channels
+
+
+def test_parts_of_a_padded_image_climb() -> None:
+    torch.manual_seed(4)
+    x = torch.randn(2, 3, 5, 4)
+    climb(PartsOfPadded(), (x, torch.randn(2, 4, 5, 4)), lr=0.01, simulated=False)
+
+
 class Tied(nn.Module):
     """One parameter with two names: a table of words that is also the last layer."""
 

@@ -77,7 +77,7 @@ def _absorb(calls: list[Call], buffers: dict[str, Buffer]) -> str | None:
         inner, window = calls[copy].inputs[0], _as_image(calls[copy].writes[0])
         corner = _corner(window, _image_shape(buffers[padded].shape)) if window else None
         readers = table.readers[padded]
-        fits = all(_reads_image(calls[i], padded) for i in readers)
+        fits = all(_reads_image(calls[i], buffers[padded]) for i in readers)
         if corner is None or inner is None or not inner.contiguous or not fits or not readers:
             continue
         if any(v.buffer == inner.buffer for c in calls[copy:] for v in c.writes):
@@ -92,9 +92,13 @@ def _absorb(calls: list[Call], buffers: dict[str, Buffer]) -> str | None:
     return None
 
 
-def _reads_image(call: Call, name: str) -> bool:
-    at = [i for i, view in enumerate(call.inputs) if view is not None and view.buffer == name]
-    return call.op in _IMAGE and at == [_IMAGE[call.op]]
+def _reads_image(call: Call, image: Buffer) -> bool:
+    """True for a convolution of all of an image."""
+    read = [i for i, view in enumerate(call.inputs) if view and view.buffer == image.name]
+    if call.op not in _IMAGE or read != [_IMAGE[call.op]]:
+        return False
+    view = call.inputs[read[0]]
+    return view is not None and view.covers(image)
 
 
 def _padding_itself(call: Call, image: View, corner: tuple[int, int]) -> Call:

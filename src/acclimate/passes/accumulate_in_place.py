@@ -67,7 +67,11 @@ def _rewrite(
             return None
     old = producer.writes[0]
     target = total.reshape(old.shape)
-    if target is None or any(view.buffer == total.buffer for view in producer.views):
+    if (
+        target is None
+        or not whole(old, buffers)
+        or any(view.buffer == total.buffer for view in producer.views)
+    ):
         return None
     adding = replace(producer, outputs=_replaced(producer, old, target), accumulate=True)
     if in_place:

@@ -64,7 +64,7 @@ def _fuse(
     if places or view is None or any(out.buffer == name for out in consumer.writes):
         return None
     moved = _moved_inputs(producer, view)
-    if moved is None:
+    if moved is None or _in_the_way(moved, consumer):
         return None
     inputs = [*consumer.inputs]
     numbers: dict[int, Expr] = {}
@@ -74,6 +74,13 @@ def _fuse(
         numbers[index] = Arg(inputs.index(operand), _dtype(buffers, operand))
     inner = substitute(producer.attrs.exprs[0], numbers)
     return _rebuilt(consumer, inner, at, inputs, producer.attrs.label, buffers)
+
+
+def _in_the_way(moved: list[View], consumer: Call) -> bool:
+    """True if the consumer writes elements that it would have to read in another order."""
+    return any(
+        view.buffer == out.buffer and view != out for view in moved for out in consumer.writes
+    )
 
 
 def _dtype(buffers: dict[str, Buffer], view: View) -> str:
