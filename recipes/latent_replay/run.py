@@ -61,6 +61,9 @@ def options() -> argparse.Namespace:
     parser.add_argument("--networks", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--splits", nargs="+", choices=SPLITS, default=list(SPLITS))
     parser.add_argument("--seeds", nargs="+", type=int, default=list(_SEEDS))
+    parser.add_argument(
+        "--lr", type=float, help="rate of every update; by default the best of --tune"
+    )
     parser.add_argument("--out", type=Path, default=OUT, help=f"folder, {OUT} by default")
     parser.add_argument("--quick", action="store_true", help="small: to see that all works")
     parser.add_argument("--tune", action="store_true", help="compare rates, on other images")
@@ -80,7 +83,7 @@ def cells_of(given: argparse.Namespace) -> tuple[list[Cell], list[Cell]]:
             cells += [replace(one, lr=lr) for lr in _TRIED]
         return cells, []
     for kind, split in places[:1] if given.quick else places:
-        first = Cell(kind, measure.data_of(kind), split, "naive", lr=RATES[kind, split])
+        first = Cell(kind, measure.data_of(kind), split, "naive", lr=given.lr or RATES[kind, split])
         if given.quick:
             first = replace(first, images=30, epochs=2, pretraining=2, batch=32)
         slots = 60 if given.quick else SLOTS
