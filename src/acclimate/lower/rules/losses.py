@@ -10,7 +10,7 @@ from typing import Any
 from acclimate.kernels.loop.expr import Expr, Index, apply
 from acclimate.lower.context import Fill, Lowering, Value
 from acclimate.lower.registry import rule
-from acclimate.lower.rules.pointwise import BCE, where
+from acclimate.lower.rules.pointwise import exp, log1p, maximum, where
 from acclimate.program import Role, View
 
 _FAMILY = "loss"
@@ -92,6 +92,11 @@ def _smooth_l1_backward(
     return ctx.map("smooth_l1_loss_bwd", function, [dy, x, t])
 
 
+def _logit_loss(x: Expr, target: Expr) -> Expr:
+    """BCE with logits: max(x, 0) - x t + log(1 + e^-|x|)."""
+    return maximum(x, 0.0) - x * target + log1p(exp(-apply("abs", x)))
+
+
 @rule("binary_cross_entropy_with_logits.default", family=_FAMILY)
 def _bce(
     ctx: Lowering, x: Value, t: Value, weight: Value | None = None, pos_weight: Value | None = None,
@@ -100,8 +105,10 @@ def _bce(
     if pos_weight is not None:
         raise ctx.unsupported("pos_weight of BCE with logits has no kernel", "use weight=")
     if weight is None:
-        return _reduced(ctx, "bce_loss", BCE, [x, t], reduction)
-    return _reduced(ctx, "bce_loss", lambda a, b, w: w * BCE(a, b), [x, t, weight], reduction)
+        return _reduced(ctx, "bce_loss", _logit_loss, [x, t], reduction)
+    return _reduced(
+        ctx, "bce_loss", lambda a, b, w: w * _logit_loss(a, b), [x, t, weight], reduction
+    )
 
 
 def _picked(classes: int, value: Expr, target: Expr) -> Expr:

@@ -160,11 +160,6 @@ def _linear_pair(name: str, a: Expr | float, b: Expr | float, alpha: float = 1.0
     return apply(name, a, b if alpha == 1 else apply("mul", b, alpha))
 
 
-def _logit_loss(x: Expr, target: Expr) -> Expr:
-    """BCE with logits: max(x, 0) - x t + log(1 + e^-|x|)."""
-    return maximum(x, 0.0) - x * target + log1p(exp(-apply("abs", x)))
-
-
 ACTIVATIONS: Mapping[str, Formula] = {
     "relu.default": lambda x: maximum(x, 0.0),
     "threshold_backward.default": lambda dy, y, t: where(le(y, t), 0.0, dy),
@@ -260,7 +255,6 @@ LOGIC: Mapping[str, Formula] = {
     "masked_fill.Scalar": lambda x, mask, value: where(mask, value, x),
     "masked_fill.Tensor": lambda x, mask, value: where(mask, value, x),
 }
-BCE = _logit_loss
 
 
 def _label(name: str) -> str:
