@@ -226,11 +226,12 @@ def test_a_parameter_with_two_names_climbs() -> None:
     climb(TiedNorm().eval(), (x, x.flip(2)), lr=0.05, simulated=False)
 
 
-def test_weight_norm_climbs() -> None:
+@pytest.mark.parametrize("dim", [0, 1, None])
+def test_weight_norm_climbs(dim: int | None) -> None:
     torch.manual_seed(4)
-    layer = nn.utils.parametrizations.weight_norm(nn.Conv1d(3, 4, 3))
+    layer = nn.utils.parametrizations.weight_norm(nn.Conv1d(3, 4, 3), dim=dim)
     x = torch.randn(2, 3, 9)
-    climb(layer, (x, torch.randn(2, 4, 7)), lr=0.05)
+    climb(layer, (x, torch.randn(2, 4, 7)), lr=0.05, simulated=dim == 0)
 
 
 def same_as_torch(model: nn.Module, x: Tensor) -> None:

@@ -76,8 +76,8 @@ def _bilinear(a: Tensor, b: Tensor, weight: Tensor, bias: Tensor | None = None) 
 
 
 def _weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
-    """v scaled to the norm g, whose shape is 1 but for the axis `dim`."""
-    axes = [axis for axis in range(v.ndim) if axis != dim % v.ndim]
+    """v scaled to the norm g of every slice along `dim`; to one of all of v where dim is -1."""
+    axes = [axis for axis in range(v.ndim) if axis != dim]
     norm: Tensor = (v * v).sum(axes, keepdim=True).sqrt()
     return v * (g / norm)
 
