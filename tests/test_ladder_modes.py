@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import acclimate as ac
-from acclimate.errors import BadExample
+from acclimate.errors import BadExample, UnsupportedModel
 from ladder import climb
 
 CLASSES = torch.tensor([0, 2, 1])
@@ -127,6 +127,21 @@ def test_answers_are_those_of_eval_mode(name: str, device: str) -> None:
         expected = model.eval()(x).numpy()
     assert np.allclose(running.predict(x.numpy()), expected, rtol=1e-4, atol=1e-5)
     assert bool(firmware.stages[0].changes) == (name == "half_frozen")
+
+
+@pytest.mark.parametrize(
+    ("norm", "hint"),
+    [
+        (nn.BatchNorm1d(3, momentum=None), "momentum=0.1"),
+        (nn.InstanceNorm1d(3, track_running_stats=True), r"model\.1\.eval\(\)"),
+    ],
+)
+def test_norms_that_no_graph_has_are_said(norm: nn.Module, hint: str) -> None:
+    model, x = nn.Sequential(nn.Conv1d(2, 3, 1), norm), torch.randn(2, 2, 4)
+    with pytest.raises(UnsupportedModel, match=hint):
+        ac.compile(model.train(), example=(x, torch.zeros(2, 3, 4)), loss="mse", name="model")
+    norm.eval()
+    ac.compile(model, example=(x, torch.zeros(2, 3, 4)), loss="mse", name="model")
 
 
 def test_cells_in_a_loop_climb() -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.instancenorm import _InstanceNorm
 
 from acclimate.capture.export import plain_kernels
 from acclimate.capture.losses import Loss
@@ -98,6 +100,7 @@ def check_model(
     for name, parameter in model.named_parameters():
         if parameter.dtype != torch.float32:
             raise UnsupportedModel(f"{name} is {parameter.dtype}", hint="model.float()")
+    _check_norms(model)
     if learns and not any(parameter.requires_grad for parameter in model.parameters()):
         raise NothingToTrain(
             "no parameter requires grad, so there is nothing to train",
@@ -130,6 +133,25 @@ def check_model(
         ) from error
     if not isinstance(value, Tensor) or value.numel() != 1:
         raise BadOption("the loss is not a scalar", found=_shapes(value), hint="return loss.mean()")
+
+
+def _check_norms(model: nn.Module) -> None:
+    """Norms whose statistics change in a way that no graph has."""
+    for name, module in model.named_modules():
+        if not (isinstance(module, _NormBase) and module.training and module.track_running_stats):
+            continue
+        kind = type(module).__name__
+        if module.momentum is None:
+            raise UnsupportedModel(
+                "a norm in training averages its statistics over all batches",
+                found=f"{kind}(momentum=None)", where=name, hint=f"{kind}(..., momentum=0.1)",
+            )  # fmt: skip
+        if isinstance(module, _InstanceNorm):
+            raise UnsupportedModel(
+                "a norm in training follows statistics that it uses in eval mode only",
+                found=f"{kind}(track_running_stats=True)", where=name,
+                hint=f"{kind}(..., track_running_stats=False), or model.{name}.eval()",
+            )  # fmt: skip
 
 
 def _first_line(error: Exception) -> str:

@@ -226,11 +226,11 @@ def _explain(error: Exception) -> UnsupportedModel:
 
 
 def _user_line(text: str) -> str | None:
-    """The innermost frame of a message that is not PyTorch's own."""
+    """The innermost frame of a message that is neither PyTorch's own nor ours."""
     import re
     from pathlib import Path
 
-    library = str(Path(torch.__file__).parent)
+    others = (str(Path(torch.__file__).parent), str(Path(__file__).parents[1]), "<")
     frames = re.findall(r'File "([^"]+)", line (\d+), in (\S+)', text)
-    mine = [(f, n) for f, n, _ in frames if not f.startswith((library, "<"))]
+    mine = [(f, n) for f, n, _ in frames if not f.startswith(others)]
     return f"{Path(mine[-1][0]).name}:{mine[-1][1]}" if mine else None
