@@ -92,7 +92,7 @@ def piece(
 
 
 @rule("flip.default", family=_FAMILY)
-def _flip(ctx: Lowering, x: Value, axes: Sequence[int]) -> Value:
+def flip(ctx: Lowering, x: Value, axes: Sequence[int]) -> Value:
     """A window that walks backwards."""
     if isinstance(x, Fill):
         return x
@@ -126,7 +126,8 @@ def _unbind(ctx: Lowering, x: Value, axis: int = 0) -> tuple[Value, ...]:
 
 
 @rule("cat.default", family=_FAMILY)
-def _cat(ctx: Lowering, tensors: Sequence[Value], axis: int = 0) -> Value:
+def cat(ctx: Lowering, tensors: Sequence[Value], axis: int = 0) -> Value:
+    """Each part is written to its window of the result."""
     parts = [part for part in tensors if part.shape != (0,)]
     axis %= len(parts[0].shape)
     size = sum(part.shape[axis] for part in parts)
@@ -169,12 +170,12 @@ def _roll(ctx: Lowering, x: Value, shifts: Sequence[int], axes: Sequence[int] = 
     for shift, axis in zip(shifts, axes, strict=True):
         size = x.shape[axis]
         if cut := -shift % size if size else 0:
-            x = _cat(ctx, [piece(ctx, x, axis, cut, size), piece(ctx, x, axis, 0, cut)], axis)
+            x = cat(ctx, [piece(ctx, x, axis, cut, size), piece(ctx, x, axis, 0, cut)], axis)
     return x
 
 
 @rule("constant_pad_nd.default", family=_FAMILY)
-def pad(ctx: Lowering, x: Value, pads: Sequence[int], value: float = 0.0) -> Value:
+def _pad(ctx: Lowering, x: Value, pads: Sequence[int], value: float = 0.0) -> Value:
     """Positive pads copy into a larger buffer; negative pads are a window."""
     axes = len(x.shape)
     inner = x

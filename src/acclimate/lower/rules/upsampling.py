@@ -2,24 +2,27 @@
 """Upsampling: nearest neighbours are broadcasting, linear weights are a hat over the inputs.
 
 Along one axis y[p] = sum over k of hat(s(p) - k) x[k], where s(p) is the place of p among the
-inputs and hat(d) = max(0, 1 - |d|), which two neighbours share. The weights are computed where they
-are used and take no memory. Where the factor is whole, only the inputs beside p are read; else the
-whole axis is, of which all but two have weight zero.
+inputs and hat(d) = max(0, 1 - |d|), which two neighbours share. Where the factor is a small whole
+number, every p modulo the factor has weights of its own, which are constants. Else they are
+computed where they are used, and the whole axis is read, of which all but two have weight zero.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import Any
 
 from acclimate.kernels.loop.expr import Expr, Index, apply
 from acclimate.lower.context import Lowering, Value
 from acclimate.lower.registry import rule
 from acclimate.lower.rules.pointwise import clamp, maximum
-from acclimate.lower.rules.shape import pad, piece
+from acclimate.lower.rules.shape import cat, flip, piece
 
 _FAMILY = "upsampling"
+_MOST_LOOPS = 4  # a loop takes code, and the gradient has two operands for each of them
 
 
 @rule(
@@ -81,8 +84,15 @@ class _Places:
     @property
     def factor(self) -> int:
         """Outputs per input if only neighbours are read, else 0."""
-        whole = not self.corners and self.P % self.H == 0 and self.step * self.P == self.H
-        return self.P // self.H if whole else 0
+        factor = self.P // self.H
+        whole = not self.corners and factor * self.H == self.P and self.step * self.P == self.H
+        return factor if whole and factor <= _MOST_LOOPS else 0
+
+    def taps(self, r: int) -> list[tuple[int, float]]:
+        """Inputs that output h factor + r is made of, counted from h, with their shares."""
+        place = (r + 0.5) * self.step - 0.5
+        shares = ((d, 1 - abs(place - d)) for d in (-1, 0, 1))
+        return [(d, share) for d, share in shares if share > 0]
 
     @property
     def step(self) -> float:
@@ -122,45 +132,53 @@ def _along_backward(ctx: Lowering, dy: Value, axis: int, places: _Places) -> Val
     return ctx.reduce("upsample_bwd", "sum", lambda g: g * places.weight(p, k), [wide], [axis + 1])
 
 
-_BESIDE = (-1, 0, 1)
-
-
 def _near(ctx: Lowering, x: Value, axis: int, places: _Places) -> Value:
-    """y[h factor + r] = sum over d of -1, 0, 1 of weight x[h + d]."""
-    h, r = Index(axis), Index(axis + 1)
-    full = (*x.shape[: axis + 1], places.factor, *x.shape[axis + 1 :])
+    """y[h factor + r] is of x[h] and the one beside it: a loop for each r, whose weights are known.
 
-    def function(*beside: Expr) -> Expr:
-        p = h * places.factor + r
-        first, *rest = (v * places.weight(p, h + d) for v, d in zip(beside, _BESIDE, strict=True))
-        return first + rest[0] + rest[1]
-
-    beside = _shifted(ctx, ctx.reshape(x, (*x.shape[: axis + 1], 1, *x.shape[axis + 1 :])), axis)
-    y = ctx.map("upsample", function, beside, full)
+    At both ends the outermost input is its own neighbour.
+    """
+    H, factor = places.H, places.factor
+    wide = cat(ctx, [piece(ctx, x, axis, 0, 1), x, piece(ctx, x, axis, H - 1, H)], axis)
+    full = (*x.shape[: axis + 1], factor, *x.shape[axis + 1 :])
+    y = ctx.new("upsample", full)
+    for r in range(factor):
+        taps = places.taps(r)
+        beside = [piece(ctx, wide, axis, 1 + d, 1 + d + H) for d, _ in taps]
+        into = y.slice(axis + 1, r, 1).drop(axis + 1)
+        ctx.map("upsample", _weighted([w for _, w in taps]), beside, x.shape, into=into)
     return ctx.reshape(y, (*x.shape[:axis], places.P, *x.shape[axis + 1 :]))
 
 
 def _near_backward(ctx: Lowering, dy: Value, axis: int, places: _Places) -> Value:
-    """dx[h] = sum over d and r of weight dy[(h + d) factor + r]."""
-    h, r = Index(axis), Index(axis + 1)
-    blocks = ctx.reshape(dy, (*dy.shape[:axis], places.H, places.factor, *dy.shape[axis + 1 :]))
+    """dx[h] is of the outputs that x[h] has a share in.
 
-    def function(*beside: Expr) -> Expr:
-        first, *rest = (
-            g * places.weight((h + d) * places.factor + r, h)
-            for g, d in zip(beside, _BESIDE, strict=True)
+    Continued with its mirror image, dy gives the outermost inputs what they have twice.
+    """
+    H, factor = places.H, places.factor
+    ends = [piece(ctx, dy, axis, 0, factor), piece(ctx, dy, axis, places.P - factor, places.P)]
+    before, after = (flip(ctx, end, [axis]) for end in ends)
+    wide = cat(ctx, [before, dy, after], axis)
+    blocks = ctx.reshape(wide, (*dy.shape[:axis], H + 2, factor, *dy.shape[axis + 1 :]))
+    shape = (*dy.shape[:axis], H, *dy.shape[axis + 1 :])
+    sources, weights = [], []
+    for r in range(factor):
+        row = ctx.reshape(
+            piece(ctx, blocks, axis + 1, r, r + 1), (*shape[:axis], H + 2, *shape[axis + 1 :])
         )
-        return first + rest[0] + rest[1]
+        for d, weight in places.taps(r):
+            sources.append(piece(ctx, row, axis, 1 - d, 1 - d + H))
+            weights.append(weight)
+    return ctx.map("upsample_bwd", _weighted(weights), sources, shape)
 
-    return ctx.reduce("upsample_bwd", "sum", function, _shifted(ctx, blocks, axis), [axis + 1])
 
+def _weighted(weights: Sequence[float]) -> Callable[..., Expr]:
+    """The sum of operands by weights."""
 
-def _shifted(ctx: Lowering, x: Value, axis: int) -> list[Value]:
-    """x moved by -1, 0, 1 along an axis, zero where there is nothing."""
-    pads = [0] * (2 * (len(x.shape) - axis))
-    pads[-2:] = [1, 1]
-    padded = pad(ctx, x, pads)
-    return [piece(ctx, padded, axis, 1 + d, 1 + d + x.shape[axis]) for d in _BESIDE]
+    def function(*operands: Expr) -> Expr:
+        first, *rest = (v * w for v, w in zip(operands, weights, strict=True))
+        return reduce(add, rest, first)
+
+    return function
 
 
 def _places(
