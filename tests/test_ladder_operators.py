@@ -11,19 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import acclimate as ac
-from ladder import climb
-
-
-class Scaled(nn.Module):
-    """A function behind one trained scale, so that a gradient passes through it."""
-
-    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.tensor([1.3]))
-        self.function = function
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.function(x * self.scale)
+from ladder import Scaled, climb
 
 
 class Shared(nn.Module):

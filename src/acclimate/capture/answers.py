@@ -39,7 +39,7 @@ def export_answers(
 
 def _share_constants(answers: Forward, forward: Forward) -> None:
     """Both graphs count their constants from zero: the same ones get the same names, others not."""
-    known = {slot.name for slot in forward.slots.values() if slot.kind == "constant"}
+    known = [slot.name for slot in forward.slots.values() if slot.kind == "constant"]
     own = dict(answers.tensors)
     for node, slot in answers.slots.items():
         if slot.kind != "constant":

@@ -2,8 +2,7 @@
 """Operators that are written in others before autograd, which then differentiates those.
 
 PyTorch differentiates them by operators of their own, or not at all, and has no decomposition of
-these; or its own one ends in strided copies. A line here costs nothing at run time that the
-operator would not.
+these; or its own one ends in strided copies.
 """
 
 from __future__ import annotations
@@ -43,6 +42,7 @@ def _slice_scatter(
         return NotImplemented
     size = x.shape[dim]
     low, high, _ = slice(start, end).indices(size)
+    high = max(low, high)  # x[3:1] is empty
     parts = (x.narrow(dim, 0, low), part, x.narrow(dim, high, size - high))
     return torch.cat([p for p in parts if p.shape[dim]], dim)
 

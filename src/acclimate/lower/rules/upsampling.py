@@ -114,10 +114,7 @@ def _along(ctx: Lowering, x: Value, axis: int, places: _Places) -> Value:
         return x
     if places.factor:
         return _near(ctx, x, axis, places)
-    p, k = Index(axis), Index(axis + 1)
-    wide = ctx.reshape(x, (*x.shape[:axis], 1, *x.shape[axis:]))
-    wide = ctx.expand(wide, (*x.shape[:axis], places.P, *x.shape[axis:]))
-    return ctx.reduce("upsample", "sum", lambda v: v * places.weight(p, k), [wide], [axis + 1])
+    return _everywhere(ctx, "upsample", x, axis, places.P, places.weight)
 
 
 def _along_backward(ctx: Lowering, dy: Value, axis: int, places: _Places) -> Value:
@@ -126,10 +123,17 @@ def _along_backward(ctx: Lowering, dy: Value, axis: int, places: _Places) -> Val
         return dy
     if places.factor:
         return _near_backward(ctx, dy, axis, places)
-    k, p = Index(axis), Index(axis + 1)
-    wide = ctx.reshape(dy, (*dy.shape[:axis], 1, *dy.shape[axis:]))
-    wide = ctx.expand(wide, (*dy.shape[:axis], places.H, *dy.shape[axis:]))
-    return ctx.reduce("upsample_bwd", "sum", lambda g: g * places.weight(p, k), [wide], [axis + 1])
+    return _everywhere(ctx, "upsample_bwd", dy, axis, places.H, lambda k, p: places.weight(p, k))
+
+
+def _everywhere(
+    ctx: Lowering, label: str, x: Value, axis: int, size: int, weight: Callable[[Expr, Expr], Expr]
+) -> Value:
+    """y[i] = sum over all j of weight(i, j) x[j] along an axis, which gets `size` elements."""
+    wide = ctx.reshape(x, (*x.shape[:axis], 1, *x.shape[axis:]))
+    wide = ctx.expand(wide, (*x.shape[:axis], size, *x.shape[axis:]))
+    share = weight(Index(axis), Index(axis + 1))
+    return ctx.reduce(label, "sum", lambda v: v * share, [wide], [axis + 1])
 
 
 def _near(ctx: Lowering, x: Value, axis: int, places: _Places) -> Value:
